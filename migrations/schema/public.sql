@@ -1,0 +1,101 @@
+-- The desired state of the schema "public": what the product knows across
+-- tenants. Everything of one tenant's business lives in tenant.sql.
+-- Change this file, then let Atlas plan the migration; never edit an applied one.
+
+-- The registry: one row for each tenant. Owned by modules/tenancy, but for
+-- schema_version and schema_fingerprint, which platform/migrate writes in the
+-- transaction that moves the tenant's schema.
+CREATE TABLE tenants (
+    id                 text        NOT NULL, -- the organization's id at the identity provider, case-sensitive
+    name               text        NOT NULL,
+    slug               text        NOT NULL, -- how URLs name the tenant
+    requested_slug     text        NOT NULL DEFAULT '', -- the slug the organization asked for; differs from slug when that was taken or reserved
+    schema_name        text        NOT NULL, -- derived once from the id, never changes
+    image_url          text        NOT NULL DEFAULT '',
+    is_active          boolean     NOT NULL DEFAULT true,
+    schema_version     text        NOT NULL DEFAULT '',
+    schema_fingerprint text        NOT NULL DEFAULT '',
+    created_at         timestamptz NOT NULL DEFAULT now(),
+    updated_at         timestamptz NOT NULL DEFAULT now(),
+    suspended_at       timestamptz,
+    deleted_at         timestamptz, -- when the organization was deleted; the purge counts from here
+    CONSTRAINT tenants_pkey PRIMARY KEY (id),
+    CONSTRAINT tenants_id_check CHECK (id <> ''),
+    CONSTRAINT tenants_schema_name_check CHECK (schema_name ~ '^tenant_[a-z0-9_]+$')
+);
+CREATE UNIQUE INDEX tenants_slug_key ON tenants (slug);
+CREATE UNIQUE INDEX tenants_schema_name_key ON tenants (schema_name);
+CREATE INDEX tenants_requested_slug_idx ON tenants (requested_slug, created_at, id);
+CREATE INDEX tenants_schema_version_idx ON tenants (schema_version);
+
+-- The directory: what the identity provider last said, one row for each thing
+-- it ever named. A deleted thing keeps its row, so that an event that was
+-- overtaken by the deletion cannot bring it back. Owned by modules/identity.
+-- There are no foreign keys: events arrive in any order.
+CREATE TABLE directory_accounts (
+    id                text        NOT NULL,
+    email             text        NOT NULL DEFAULT '',
+    first_name        text        NOT NULL DEFAULT '',
+    last_name         text        NOT NULL DEFAULT '',
+    avatar_url        text        NOT NULL DEFAULT '',
+    phone             text        NOT NULL DEFAULT '',
+    is_stub           boolean     NOT NULL, -- known from a membership's summary alone
+    created_at        timestamptz NOT NULL,
+    source_updated_at timestamptz NOT NULL,
+    deleted_at        timestamptz,
+    CONSTRAINT directory_accounts_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE directory_organizations (
+    id                text        NOT NULL,
+    name              text        NOT NULL DEFAULT '',
+    slug              text        NOT NULL DEFAULT '',
+    image_url         text        NOT NULL DEFAULT '',
+    created_by        text        NOT NULL DEFAULT '',
+    created_at        timestamptz NOT NULL,
+    source_updated_at timestamptz NOT NULL,
+    deleted_at        timestamptz,
+    CONSTRAINT directory_organizations_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE directory_memberships (
+    id                text        NOT NULL,
+    organization_id   text        NOT NULL DEFAULT '',
+    account_id        text        NOT NULL DEFAULT '',
+    role              text        NOT NULL DEFAULT '', -- the provider's role key, such as org:admin
+    created_at        timestamptz NOT NULL,
+    source_updated_at timestamptz NOT NULL,
+    deleted_at        timestamptz,
+    CONSTRAINT directory_memberships_pkey PRIMARY KEY (id)
+);
+CREATE INDEX directory_memberships_organization_idx ON directory_memberships (organization_id, account_id);
+CREATE INDEX directory_memberships_account_idx ON directory_memberships (account_id, organization_id);
+
+-- Ownership is the product's own fact, which the identity provider does not
+-- know: who was made an owner, or ceased to be one, by a decision taken here.
+CREATE TABLE directory_ownerships (
+    organization_id text        NOT NULL,
+    account_id      text        NOT NULL,
+    is_owner        boolean     NOT NULL,
+    decided_at      timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT directory_ownerships_pkey PRIMARY KEY (organization_id, account_id)
+);
+
+-- The webhook inbox: every event as it was received, keyed by the delivery's
+-- stable id, so that a repetition is a no-op. It is the worker's queue too.
+CREATE TABLE webhook_inbox (
+    id              text        NOT NULL, -- the svix-id
+    type            text        NOT NULL,
+    payload         jsonb       NOT NULL,
+    state           text        NOT NULL DEFAULT 'pending',
+    attempts        integer     NOT NULL DEFAULT 0,
+    last_error      text        NOT NULL DEFAULT '',
+    occurred_at     timestamptz NOT NULL,
+    received_at     timestamptz NOT NULL DEFAULT now(),
+    next_attempt_at timestamptz NOT NULL DEFAULT now(),
+    finished_at     timestamptz,
+    CONSTRAINT webhook_inbox_pkey PRIMARY KEY (id),
+    CONSTRAINT webhook_inbox_state_check CHECK (state IN ('pending', 'applied', 'ignored', 'dead'))
+);
+CREATE INDEX webhook_inbox_pending_idx ON webhook_inbox (next_attempt_at, received_at) WHERE state = 'pending';
+CREATE INDEX webhook_inbox_received_idx ON webhook_inbox (received_at DESC, id);
