@@ -1,0 +1,75 @@
+package identity
+
+import (
+	"context"
+
+	"github.com/tenonhq/tenon/modules/tenancy"
+	"github.com/tenonhq/tenon/platform/fault"
+)
+
+// Actor is who does something in a tenant, as use cases see them: enough to
+// decide what they may do, and to name them as an author.
+type Actor struct {
+	// AccountID is the id of the acting person's row in the tenant's users.
+	AccountID string
+	// Role is the person's role in this tenant.
+	Role Role
+}
+
+// Allows reports whether the actor has permission.
+func (a Actor) Allows(permission Permission) bool { return a.Role.Allows(permission) }
+
+// Require returns nil when the actor has one of permissions, and otherwise an
+// error of kind [fault.Forbidden].
+func (a Actor) Require(permissions ...Permission) error {
+	for _, permission := range permissions {
+		if a.Allows(permission) {
+			return nil
+		}
+	}
+	return ErrForbidden
+}
+
+// ErrForbidden is what an actor gets who lacks the permission.
+var ErrForbidden = fault.New(fault.Forbidden, "Your role in this organization does not allow that.")
+
+// Access is what a request may count on once it was let into a tenant.
+type Access struct {
+	Session Session
+	Tenant  tenancy.Tenant
+	Member  Member
+}
+
+// Actor returns the acting person.
+func (a Access) Actor() Actor {
+	return Actor{AccountID: a.Member.ID, Role: a.Member.Role}
+}
+
+type (
+	sessionKey struct{}
+	accessKey  struct{}
+)
+
+// NewSessionContext returns a context that carries a verified session.
+func NewSessionContext(ctx context.Context, session Session) context.Context {
+	return context.WithValue(ctx, sessionKey{}, session)
+}
+
+// SessionFromContext returns the verified session; ok is false for a request
+// that is signed out.
+func SessionFromContext(ctx context.Context) (session Session, ok bool) {
+	session, ok = ctx.Value(sessionKey{}).(Session)
+	return session, ok
+}
+
+// NewAccessContext returns a context for a request that was let into a tenant.
+func NewAccessContext(ctx context.Context, access Access) context.Context {
+	return context.WithValue(ctx, accessKey{}, access)
+}
+
+// AccessFromContext returns what [Service.Enter] granted; ok is false outside
+// a tenant.
+func AccessFromContext(ctx context.Context) (access Access, ok bool) {
+	access, ok = ctx.Value(accessKey{}).(Access)
+	return access, ok
+}
