@@ -1,0 +1,196 @@
+// Package memory keeps tenants in memory, for tests of use cases and of the
+// whole application without a database.
+package memory
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/tenonhq/tenon/modules/tenancy"
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/memtx"
+	"github.com/tenonhq/tenon/platform/tenant"
+)
+
+var (
+	_ tenancy.Registry    = (*Registry)(nil)
+	_ tenancy.Provisioner = (*Schemas)(nil)
+	_ memtx.Store         = (*Registry)(nil)
+	_ memtx.Store         = (*Schemas)(nil)
+)
+
+// Registry keeps tenants in memory.
+type Registry struct {
+	mu      sync.Mutex
+	tenants map[string]tenancy.Tenant
+}
+
+// NewRegistry returns an empty registry.
+func NewRegistry() *Registry { return &Registry{tenants: map[string]tenancy.Tenant{}} }
+
+// Snapshot implements [memtx.Store].
+func (r *Registry) Snapshot() func() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	saved := maps.Clone(r.tenants)
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.tenants = saved
+	}
+}
+
+func (r *Registry) first(ctx context.Context, match func(tenancy.Tenant) bool) (tenancy.Tenant, error) {
+	found, err := r.all(ctx, match)
+	if err != nil {
+		return tenancy.Tenant{}, err
+	}
+	if len(found) == 0 {
+		return tenancy.Tenant{}, tenancy.ErrNotFound
+	}
+	return found[0], nil
+}
+
+// all returns the matching tenants, the longest-standing first.
+func (r *Registry) all(ctx context.Context, match func(tenancy.Tenant) bool) ([]tenancy.Tenant, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var found []tenancy.Tenant
+	for _, t := range r.tenants {
+		if match(t) {
+			found = append(found, t)
+		}
+	}
+	slices.SortFunc(found, func(a, b tenancy.Tenant) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return found, nil
+}
+
+// BySlug implements [tenancy.Registry].
+func (r *Registry) BySlug(ctx context.Context, slug tenancy.Slug) (tenancy.Tenant, error) {
+	return r.first(ctx, func(t tenancy.Tenant) bool { return t.Slug == slug })
+}
+
+// ByID implements [tenancy.Registry].
+func (r *Registry) ByID(ctx context.Context, id string) (tenancy.Tenant, error) {
+	return r.first(ctx, func(t tenancy.Tenant) bool { return t.ID == id })
+}
+
+// ByIDs implements [tenancy.Registry].
+func (r *Registry) ByIDs(ctx context.Context, ids []string) ([]tenancy.Tenant, error) {
+	found, err := r.all(ctx, func(t tenancy.Tenant) bool { return slices.Contains(ids, t.ID) })
+	slices.SortFunc(found, func(a, b tenancy.Tenant) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	return found, err
+}
+
+// List implements [tenancy.Registry].
+func (r *Registry) List(ctx context.Context, after tenancy.Slug, limit int) ([]tenancy.Tenant, error) {
+	found, err := r.all(ctx, func(t tenancy.Tenant) bool { return t.Slug.String() > after.String() })
+	slices.SortFunc(found, func(a, b tenancy.Tenant) int { return cmp.Compare(a.Slug.String(), b.Slug.String()) })
+	return found[:min(limit, len(found))], err
+}
+
+// Waiting implements [tenancy.Registry].
+func (r *Registry) Waiting(ctx context.Context, slug string) (tenancy.Tenant, error) {
+	return r.first(ctx, func(t tenancy.Tenant) bool {
+		return t.RequestedSlug == slug && t.Slug.String() != slug && !t.Deleted()
+	})
+}
+
+// Lock implements [tenancy.Registry]; a [memtx.Transactor] runs one
+// transaction at a time, so there is nothing to wait for.
+func (r *Registry) Lock(ctx context.Context, _ ...string) error { return ctx.Err() }
+
+// Insert implements [tenancy.Registry].
+func (r *Registry) Insert(ctx context.Context, t tenancy.Tenant) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, other := range r.tenants {
+		if other.ID == t.ID || other.Slug == t.Slug || other.Schema == t.Schema {
+			return fault.New(fault.Conflict, "The tenant's id, slug or schema exists already.")
+		}
+	}
+	r.tenants[t.ID] = t
+	return nil
+}
+
+// Update implements [tenancy.Registry].
+func (r *Registry) Update(ctx context.Context, t tenancy.Tenant) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	stored, ok := r.tenants[t.ID]
+	if !ok {
+		return tenancy.ErrNotFound
+	}
+	for _, other := range r.tenants {
+		if other.ID != t.ID && other.Slug == t.Slug {
+			return fault.New(fault.Conflict, "Another tenant has this slug.")
+		}
+	}
+	t.Schema, t.CreatedAt = stored.Schema, stored.CreatedAt
+	r.tenants[t.ID] = t
+	return nil
+}
+
+// Schemas stands for the schemas of a database: it knows which were made.
+type Schemas struct {
+	mu   sync.Mutex
+	made map[tenant.Schema]bool
+	// Fail, when set, is asked before a schema is made; tests use it to fail
+	// in the middle of provisioning.
+	Fail func(tenant.Schema) error
+}
+
+// NewSchemas returns a database without schemas.
+func NewSchemas() *Schemas { return &Schemas{made: map[tenant.Schema]bool{}} }
+
+// Snapshot implements [memtx.Store].
+func (s *Schemas) Snapshot() func() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	saved := maps.Clone(s.made)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.made = saved
+	}
+}
+
+// Provision implements [tenancy.Provisioner].
+func (s *Schemas) Provision(ctx context.Context, schema tenant.Schema) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.made[schema] {
+		return fault.New(fault.Conflict, "The schema exists already.")
+	}
+	s.made[schema] = true
+	if s.Fail != nil {
+		return s.Fail(schema)
+	}
+	return nil
+}
+
+// Has reports whether schema was made.
+func (s *Schemas) Has(schema tenant.Schema) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.made[schema]
+}

@@ -1,0 +1,56 @@
+package tenancy
+
+import (
+	"context"
+
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/tenant"
+)
+
+// Registry stores tenants. It is not part of any tenant: implementations
+// ignore the tenant in the context.
+type Registry interface {
+	// BySlug returns the tenant that URLs name slug, or [ErrNotFound].
+	BySlug(ctx context.Context, slug Slug) (Tenant, error)
+	// ByID returns the tenant of the organization with id, or [ErrNotFound].
+	ByID(ctx context.Context, id string) (Tenant, error)
+	// ByIDs returns those of the tenants that exist, ordered by name and id.
+	ByIDs(ctx context.Context, ids []string) ([]Tenant, error)
+	// List returns at most limit tenants whose slug sorts after the given
+	// one, ordered by slug; the zero slug starts at the beginning.
+	List(ctx context.Context, after Slug, limit int) ([]Tenant, error)
+	// Waiting returns the longest-standing live tenant that asked for slug
+	// and got another one, or [ErrNotFound].
+	Waiting(ctx context.Context, slug string) (Tenant, error)
+	// Lock makes transactions that lock one of the same keys wait for each
+	// other until they end. Keys are locked in the order given.
+	Lock(ctx context.Context, keys ...string) error
+	// Insert adds a tenant. A slug, id or schema that exists already is an
+	// error of kind [fault.Conflict].
+	Insert(ctx context.Context, t Tenant) error
+	// Update writes everything of the tenant but its id and schema. A slug of
+	// another tenant is an error of kind [fault.Conflict]; an id that does not
+	// exist is [ErrNotFound].
+	Update(ctx context.Context, t Tenant) error
+}
+
+// Provisioner makes a tenant's schema with everything in it, within the
+// transaction that ctx carries: it is all there once that commits, and nothing
+// of it otherwise.
+type Provisioner interface {
+	Provision(ctx context.Context, schema tenant.Schema) error
+}
+
+// Transactor runs fn in one transaction over the registry and every tenant's
+// schema. An error or a panic of fn undoes everything; inside a transaction
+// already, it undoes what fn did.
+type Transactor interface {
+	InSystemTx(ctx context.Context, fn func(ctx context.Context) error) error
+}
+
+// ErrNotFound is what a caller gets for a tenant that does not exist, and for
+// one they are no member of: the two cannot be told apart from outside.
+var ErrNotFound = fault.New(fault.NotFound, "There is no such organization, or you are not a member of it.")
+
+// ErrSuspended is what the members of a suspended tenant get.
+var ErrSuspended = fault.New(fault.Suspended, "This organization is suspended. Its data is safe. Ask its owner or our support.")
