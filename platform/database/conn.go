@@ -1,0 +1,298 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/uptrace/bun/driver/pgdriver"
+)
+
+// cleanupTimeout bounds what runs on after a context ended: the ROLLBACK that
+// makes a connection reusable, and the request to cancel a statement. A
+// connection that cannot do it in that time is closed, which does the same.
+const cleanupTimeout = 5 * time.Second
+
+var (
+	// ErrAborted is a commit of a transaction in which a statement failed and
+	// the failure was ignored. PostgreSQL would roll back and report success.
+	ErrAborted = errors.New("database: a statement of the transaction failed, nothing was committed")
+
+	errPrepare   = fmt.Errorf("%w: prepared statements outlive the message that names the tenant", ErrRefused)
+	errArguments = fmt.Errorf("%w: arguments that Bun did not format into the text", ErrRefused)
+	errOpenRows  = fmt.Errorf("%w: rows of an earlier statement of the transaction are still open", ErrRefused)
+)
+
+// connector opens connections that put the tenant in front of every statement.
+type connector struct {
+	target   target
+	lifetime time.Duration
+}
+
+var _ driver.Connector = (*connector)(nil)
+
+// Driver is there for the interface; its connections would know no tenants.
+func (c *connector) Driver() driver.Driver { return refusingDriver{} }
+
+type refusingDriver struct{}
+
+func (refusingDriver) Open(string) (driver.Conn, error) { return nil, ErrUnscoped }
+
+// Connect dials, negotiates TLS and logs in, within the target's connect
+// timeout at most.
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.target.connectTimeout)
+	defer cancel()
+	netConn, err := c.target.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &wire{Conn: netConn}
+	stop := context.AfterFunc(ctx, w.interrupt)
+	pg, err := pgdriver.NewConnector(c.target.options(w)...).Connect(context.Background())
+	if !stop() && err == nil {
+		err = errInterrupted
+	}
+	if err != nil {
+		_ = netConn.Close()
+		return nil, withContextError(ctx, fmt.Errorf("log in to %s: %w", c.target.addr, err))
+	}
+	cn := &conn{pg: pg.(*pgdriver.Conn), wire: w, target: &c.target}
+	if c.lifetime > 0 {
+		// Spread over a tenth, so that connections opened together do not
+		// all have to be opened again together.
+		cn.retireAt = time.Now().Add(c.lifetime - rand.N(c.lifetime/10+1))
+	}
+	return cn, nil
+}
+
+// conn is one connection. database/sql calls its methods one at a time.
+type conn struct {
+	pg       *pgdriver.Conn
+	wire     *wire
+	target   *target
+	retireAt time.Time
+	bound    *boundary // of the open transaction
+	openRows bool
+}
+
+var (
+	_ driver.ConnBeginTx        = (*conn)(nil)
+	_ driver.ConnPrepareContext = (*conn)(nil)
+	_ driver.ExecerContext      = (*conn)(nil)
+	_ driver.QueryerContext     = (*conn)(nil)
+	_ driver.Pinger             = (*conn)(nil)
+	_ driver.SessionResetter    = (*conn)(nil)
+	_ driver.Validator          = (*conn)(nil)
+)
+
+func (c *conn) Prepare(string) (driver.Stmt, error) { return nil, errPrepare }
+
+func (c *conn) PrepareContext(context.Context, string) (driver.Stmt, error) {
+	return nil, errPrepare
+}
+
+func (c *conn) Begin() (driver.Tx, error) { return nil, ErrUnscoped }
+
+func (c *conn) Close() error { return c.pg.Close() }
+
+// IsValid lets database/sql keep the connection after use.
+func (c *conn) IsValid() bool {
+	return c.pg.IsValid() && c.wire.clean() && c.bound == nil && !c.openRows &&
+		(c.retireAt.IsZero() || time.Now().Before(c.retireAt))
+}
+
+// ResetSession checks the connection again before its next use. Nothing has to
+// be undone: no setting outlived the message it was made in.
+func (c *conn) ResetSession(context.Context) error {
+	if !c.IsValid() {
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
+// Ping needs no tenant, as it touches no table.
+func (c *conn) Ping(ctx context.Context) error {
+	_, err := c.exec(ctx, "SELECT 1")
+	return err
+}
+
+func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	message, err := c.message(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	return c.exec(ctx, message)
+}
+
+func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	message, err := c.message(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	stop, err := c.watch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.wire.oneResult = true
+	pgRows, err := c.pg.QueryContext(context.Background(), message, nil)
+	if err != nil {
+		stop()
+		return nil, withContextError(ctx, err)
+	}
+	c.openRows = true
+	return &rows{Rows: pgRows, ctx: ctx, conn: c, stop: stop}, nil
+}
+
+// message returns what is sent for query, or why nothing is.
+func (c *conn) message(ctx context.Context, query string, args []driver.NamedValue) (string, error) {
+	prefix, err := c.bound.prefix(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(args) > 0 {
+		return "", errArguments
+	}
+	if err := checkStatement(query, c.bound != nil); err != nil {
+		return "", err
+	}
+	return prefix + query, nil
+}
+
+func (c *conn) exec(ctx context.Context, message string) (driver.Result, error) {
+	stop, err := c.watch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	c.wire.oneResult = false
+	result, err := c.pg.ExecContext(context.Background(), message, nil)
+	if err != nil {
+		return nil, withContextError(ctx, err)
+	}
+	return result, nil
+}
+
+// watch gets the connection ready for a message that is given up when ctx
+// ends: the server is told to stop, and the connection is not used again.
+func (c *conn) watch(ctx context.Context) (stop func(), err error) {
+	if c.openRows {
+		return nil, errOpenRows
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	unregister := context.AfterFunc(ctx, func() {
+		c.wire.interrupt()
+		c.target.cancelStatement(c.wire.pid, c.wire.key)
+	})
+	return func() {
+		if !unregister() {
+			// The interruption is on its way and must not hit the next user.
+			c.wire.interrupt()
+		}
+	}, nil
+}
+
+// withContextError says that err came of ctx's end, if it ended.
+func withContextError(ctx context.Context, err error) error {
+	if cause := ctx.Err(); cause != nil && err != nil {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}
+
+var isolationLevels = map[sql.IsolationLevel]string{
+	sql.LevelDefault:        "",
+	sql.LevelReadCommitted:  " ISOLATION LEVEL READ COMMITTED",
+	sql.LevelRepeatableRead: " ISOLATION LEVEL REPEATABLE READ",
+	sql.LevelSerializable:   " ISOLATION LEVEL SERIALIZABLE",
+}
+
+// BeginTx opens a transaction bound to what ctx names and sets its path in the
+// same message.
+func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	bound, err := newBoundary(ctx)
+	if err != nil {
+		return nil, err
+	}
+	level, ok := isolationLevels[sql.IsolationLevel(opts.Isolation)]
+	if !ok {
+		return nil, fmt.Errorf("database: isolation level %v is not supported", sql.IsolationLevel(opts.Isolation))
+	}
+	begin := "BEGIN" + level
+	if opts.ReadOnly {
+		begin += " READ ONLY"
+	}
+	if _, err := c.exec(ctx, begin+"; "+bound.path()); err != nil {
+		return nil, err
+	}
+	c.bound = bound
+	return &tx{conn: c, ctx: ctx}, nil
+}
+
+// tx ends the transaction of its connection. database/sql calls one of its
+// methods, once.
+type tx struct {
+	conn *conn
+	ctx  context.Context // that the transaction was opened with
+}
+
+func (t *tx) Commit() error {
+	c := t.conn
+	if c.wire.state == stateAborted {
+		if err := t.Rollback(); err != nil {
+			return errors.Join(ErrAborted, err)
+		}
+		return ErrAborted
+	}
+	c.bound = nil
+	_, err := c.exec(t.ctx, "COMMIT")
+	return err
+}
+
+func (t *tx) Rollback() error {
+	c := t.conn
+	c.bound = nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), cleanupTimeout)
+	defer cancel()
+	_, err := c.exec(ctx, "ROLLBACK")
+	return err
+}
+
+// rows stops watching the context when the last row was read.
+type rows struct {
+	driver.Rows
+	ctx  context.Context
+	conn *conn
+	stop func()
+}
+
+func (r *rows) Next(dest []driver.Value) error {
+	err := r.Rows.Next(dest)
+	switch {
+	case err == nil || errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		return err
+	case !isServerError(err):
+		// The driver may have lost its place in the reply.
+		r.conn.wire.interrupt()
+	}
+	return withContextError(r.ctx, err)
+}
+
+func (r *rows) Close() error {
+	err := r.Rows.Close()
+	r.stop()
+	r.conn.openRows = false
+	return withContextError(r.ctx, err)
+}
+
+func isServerError(err error) bool {
+	_, ok := errors.AsType[pgdriver.Error](err)
+	return ok
+}
