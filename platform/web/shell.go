@@ -1,0 +1,160 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/a-h/templ"
+)
+
+// Shell is what the layout shows around a page. It is made once a request,
+// put into the context with [NewContext] and only read afterwards.
+type Shell struct {
+	// Title is the page's own title; [Render] sets it.
+	Title string
+	// Tenant is the organization whose pages these are, nil outside of one.
+	// It decides the layout: sidebar with a tenant, plain header without.
+	Tenant *Tenant
+	// Person is who is signed in, nil when nobody is.
+	Person *Person
+	// Navigation is the sidebar's list of pages, in order.
+	Navigation []NavigationItem
+	// Organizations are those the person may switch to.
+	Organizations []Organization
+	// The addresses of the identity pages. An empty one hides its link.
+	SwitchHref, CreateOrganizationHref  string
+	SignInHref, SignUpHref, SignOutHref string
+	ProfileHref                         string
+	// SessionRefresh is the URL that renews the session cookie when it is
+	// posted to; "" means that something else keeps the session alive. It
+	// answers 2xx, or 401 when the session is over.
+	SessionRefresh string
+	// Theme is the colour theme the page is rendered in; [Render] reads it
+	// from the request's cookie when it is [ThemeSystem].
+	Theme Theme
+	// Flash is a message shown once. [Render] fills it from the cookie that
+	// [Redirect] left behind unless the handler has set one.
+	Flash *Flash
+	// RequestID is shown on error pages, for the person to quote.
+	RequestID string
+
+	path string // of the request, for controls that lead back to the page
+}
+
+// Tenant is an organization as the layout shows it.
+type Tenant struct {
+	Name, Slug string
+	// ImageURL is the organization's picture, "" for its initials.
+	ImageURL string
+	// Base precedes the path of every page of the tenant: "/acme", or "" when
+	// the tenant is named by the host.
+	Base string
+}
+
+// Person is who is signed in.
+type Person struct {
+	Name, Email string
+	// AvatarURL is the person's picture, "" for their initials.
+	AvatarURL string
+	// Role is shown as is, such as "Owner"; "" outside a tenant.
+	Role string
+}
+
+// NavigationItem is one page in the sidebar.
+type NavigationItem struct {
+	Label string
+	// Icon is one of [ui.IconNames].
+	Icon string
+	// Path is the page's path below the tenant's base, such as "/projects".
+	Path string
+	// Current marks the page that is open, or the section it belongs to.
+	Current bool
+}
+
+// Organization is one entry of the organization switcher.
+type Organization struct {
+	Name, Href string
+	Current    bool
+}
+
+type shellKey struct{}
+
+// NewContext returns a context that carries s for [FromContext].
+func NewContext(ctx context.Context, s *Shell) context.Context {
+	return context.WithValue(ctx, shellKey{}, s)
+}
+
+// FromContext returns the shell that [NewContext] put into ctx, or an empty
+// one. It never returns nil.
+func FromContext(ctx context.Context) *Shell {
+	if s, ok := ctx.Value(shellKey{}).(*Shell); ok && s != nil {
+		return s
+	}
+	return new(Shell)
+}
+
+// Link returns the address of a page of the shell's tenant. Each %s, %d or %v
+// in format takes one argument, escaped as a single path segment, or as a
+// query value after a "?"; format itself is trusted. Outside a tenant the path
+// stands alone.
+//
+//	shell.Link("/projects/%s/edit", project.Slug)
+//	shell.Link("/projects?after=%s", cursor)
+func (s *Shell) Link(format string, args ...any) templ.SafeURL {
+	var link strings.Builder
+	if s.Tenant != nil {
+		link.WriteString(s.Tenant.Base)
+	}
+	escape := escapeSegment
+	for i := 0; i < len(format); i++ {
+		switch c := format[i]; {
+		case c == '?':
+			escape = url.QueryEscape
+			link.WriteByte(c)
+		case c == '%' && len(args) > 0 && i+1 < len(format) && strings.IndexByte("sdv", format[i+1]) >= 0:
+			link.WriteString(escape(fmt.Sprint(args[0])))
+			args = args[1:]
+			i++
+		default:
+			link.WriteByte(c)
+		}
+	}
+	return templ.SafeURL(link.String())
+}
+
+// escapeSegment makes any text a single path segment. Browsers fold "." and
+// ".." away even when they are percent-encoded, so those two become names that
+// no resource has.
+func escapeSegment(text string) string {
+	if text == "." || text == ".." {
+		text = strings.ReplaceAll(text, ".", "%2E")
+	}
+	return url.PathEscape(text)
+}
+
+// themePath is where the theme control posts to.
+const themePath = "/theme"
+
+func (s *Shell) documentTitle() string {
+	title := s.Title
+	if s.Tenant != nil {
+		title += " · " + s.Tenant.Name
+	}
+	if title == "" {
+		return productName
+	}
+	return title + " · " + productName
+}
+
+// signInAndReturn leads to the sign-in page and from there back to this page.
+func signInAndReturn(s *Shell) templ.SafeURL {
+	separator := "?"
+	if strings.Contains(s.SignInHref, "?") {
+		separator = "&"
+	}
+	return templ.SafeURL(s.SignInHref + separator + "redirect_url=" + url.QueryEscape(s.path))
+}
+
+const productName = "Tenon"
