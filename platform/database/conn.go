@@ -107,10 +107,11 @@ func (c *conn) IsValid() bool {
 		(c.retireAt.IsZero() || time.Now().Before(c.retireAt))
 }
 
-// ResetSession checks the connection again before its next use. Nothing has to
-// be undone: no setting outlived the message it was made in.
+// ResetSession checks the connection again before its next use, so that a
+// server that restarted costs nobody a failed statement. Nothing has to be
+// undone: no setting outlived the message it was made in.
 func (c *conn) ResetSession(context.Context) error {
-	if !c.IsValid() {
+	if !c.IsValid() || !c.wire.silent() {
 		return driver.ErrBadConn
 	}
 	return nil

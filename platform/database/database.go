@@ -191,7 +191,7 @@ func (db *DB) begin(ctx context.Context, s scope, opts *sql.TxOptions) (*transac
 }
 
 func (db *DB) inSavepoint(ctx context.Context, outer *transaction, s scope, fn func(ctx context.Context) error) error {
-	if s == systemScope && outer.bound.scope != systemScope || outer.bound.scope == registryScope {
+	if outer.bound.scope != systemScope && outer.bound.scope != s {
 		return ErrOtherScope
 	}
 	control := withScope(ctx, controlScope)

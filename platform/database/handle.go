@@ -81,13 +81,12 @@ func (h *handle) BeginTx(ctx context.Context, opts *sql.TxOptions) (bun.Tx, erro
 
 // RunInTx is BeginTx around fn, which must leave the end of its tx to RunInTx.
 // The context that fn is given carries the transaction too, so statements of
-// the handle join it.
+// the handle join it, and the scope, so it works inside [DB.InSystemTx].
 func (h *handle) RunInTx(ctx context.Context, opts *sql.TxOptions, fn func(ctx context.Context, tx bun.Tx) error) error {
 	if outer := h.db.transaction(ctx); outer != nil {
-		if outer.bound.scope != h.scope {
-			return ErrOtherScope
-		}
-		return h.db.inSavepoint(ctx, outer, h.scope, func(ctx context.Context) error { return fn(ctx, outer.tx) })
+		return h.db.inSavepoint(ctx, outer, h.scope, func(ctx context.Context) error {
+			return fn(withScope(ctx, h.scope), outer.tx)
+		})
 	}
 	return h.db.inTx(ctx, h.scope, opts, func(ctx context.Context) error {
 		return fn(ctx, h.db.transaction(ctx).tx)

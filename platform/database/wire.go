@@ -1,11 +1,13 @@
 package database
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -70,6 +72,30 @@ type wire struct {
 // nothing unread.
 func (w *wire) clean() bool {
 	return w.err == nil && !w.interrupted.Load() && w.ready && w.state == stateIdle
+}
+
+// silent reports whether the server neither closed an idle connection nor sent
+// anything since, as it does before it closes one. It asks the kernel alone.
+func (w *wire) silent() bool {
+	conn := w.Conn
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var peeked error
+	err = raw.Read(func(fd uintptr) bool {
+		var one [1]byte
+		_, _, peeked = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK)
+		return true // never wait
+	})
+	return err == nil && errors.Is(peeked, syscall.EAGAIN)
 }
 
 // interrupt makes a read or write under way return at once and every later one
