@@ -13,15 +13,20 @@ import (
 	"github.com/uptrace/bun/driver/pgdriver"
 )
 
-// cleanupTimeout bounds what runs on after a context ended: the ROLLBACK that
-// makes a connection reusable, and the request to cancel a statement. A
-// connection that cannot do it in that time is closed, which does the same.
-const cleanupTimeout = 5 * time.Second
+// These bound what goes on after a context ended.
+const (
+	// cleanupTimeout is for the ROLLBACK that makes a connection reusable. One
+	// that cannot do it in that time is closed, which rolls back as well.
+	cleanupTimeout = 5 * time.Second
+	// cancelTimeout is for asking the server to stop a statement.
+	cancelTimeout = time.Second
+)
 
 var (
-	// ErrAborted is a commit of a transaction in which a statement failed and
-	// the failure was ignored. PostgreSQL would roll back and report success.
-	ErrAborted = errors.New("database: a statement of the transaction failed, nothing was committed")
+	// ErrAborted is a commit, or one more statement, in a transaction in which
+	// a statement failed and the failure was ignored. PostgreSQL would answer
+	// such a commit with a rollback that reads like success.
+	ErrAborted = errors.New("database: a statement of the transaction failed, so all of it is rolled back")
 
 	errPrepare   = fmt.Errorf("%w: prepared statements outlive the message that names the tenant", ErrRefused)
 	errArguments = fmt.Errorf("%w: arguments that Bun did not format into the text", ErrRefused)
@@ -162,6 +167,9 @@ func (c *conn) message(ctx context.Context, query string, args []driver.NamedVal
 	if err := checkStatement(query, c.bound != nil); err != nil {
 		return "", err
 	}
+	if c.bound != nil && c.wire.state == stateAborted && (&words{sql: query}).next() != "rollback" {
+		return "", ErrAborted
+	}
 	return prefix + query, nil
 }
 
@@ -189,8 +197,10 @@ func (c *conn) watch(ctx context.Context) (stop func(), err error) {
 		return nil, err
 	}
 	unregister := context.AfterFunc(ctx, func() {
-		c.wire.interrupt()
+		// PgBouncer forgets the key of a client that is gone, so first the
+		// request, and then the end of the connection.
 		c.target.cancelStatement(c.wire.pid, c.wire.key)
+		c.wire.interrupt()
 	})
 	return func() {
 		if !unregister() {

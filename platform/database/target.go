@@ -250,7 +250,7 @@ func (t *target) secure(ctx context.Context, conn net.Conn) (net.Conn, error) {
 // doing. There is no answer, and nothing to be done about a failure: the
 // caller closes the session's connection anyway.
 func (t *target) cancelStatement(pid, key uint32) {
-	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), cancelTimeout)
 	defer cancel()
 	conn, err := t.dial(ctx)
 	if err != nil {
