@@ -104,7 +104,14 @@ func (c *conn) PrepareContext(context.Context, string) (driver.Stmt, error) {
 
 func (c *conn) Begin() (driver.Tx, error) { return nil, ErrUnscoped }
 
-func (c *conn) Close() error { return c.pg.Close() }
+// Close takes leave as the protocol asks, lest the server, or PgBouncer, log
+// every retired connection as a client that broke off.
+func (c *conn) Close() error {
+	if c.wire.clean() {
+		_, _ = c.wire.Conn.Write([]byte{'X', 0, 0, 0, 4})
+	}
+	return c.pg.Close()
+}
 
 // IsValid lets database/sql keep the connection after use.
 func (c *conn) IsValid() bool {

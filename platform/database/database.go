@@ -120,7 +120,9 @@ func (db *DB) Registry() bun.IDB { return db.registry }
 // commits it when fn returns nil. Statements of [DB.Tenants] join it through
 // the context that fn is given. An error of fn rolls back and is returned as
 // it is; so does a panic, which goes on. Inside another transaction it is a
-// savepoint: an error undoes fn's part alone.
+// savepoint: an error undoes fn's part alone. Errors of the transaction itself
+// went through [Classify]. After a commit cut short by the context's end or a
+// lost connection nobody knows whether it happened.
 //
 // It fails with [ErrNoTenant], with [ErrOtherTenant] inside another tenant's
 // transaction, and with [ErrAborted] when fn ignored a failed statement.
@@ -162,7 +164,7 @@ func (db *DB) inTx(ctx context.Context, s scope, opts *sql.TxOptions, fn func(ct
 	}
 	t, err := db.begin(ctx, s, opts)
 	if err != nil {
-		return err
+		return Classify(err)
 	}
 	done := false
 	defer func() {
@@ -174,7 +176,7 @@ func (db *DB) inTx(ctx context.Context, s scope, opts *sql.TxOptions, fn func(ct
 		return err
 	}
 	done = true
-	return withContextError(ctx, t.tx.Commit())
+	return Classify(withContextError(ctx, t.tx.Commit()))
 }
 
 func (db *DB) begin(ctx context.Context, s scope, opts *sql.TxOptions) (*transaction, error) {
@@ -200,7 +202,7 @@ func (db *DB) inSavepoint(ctx context.Context, outer *transaction, s scope, fn f
 	}
 	name := fmt.Sprintf("nested_%d", outer.savepoints.Add(1))
 	if _, err := outer.tx.ExecContext(control, "SAVEPOINT "+name); err != nil {
-		return err
+		return Classify(err)
 	}
 	undo := func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(control), cleanupTimeout)
@@ -218,7 +220,7 @@ func (db *DB) inSavepoint(ctx context.Context, outer *transaction, s scope, fn f
 		return err
 	}
 	if _, err := outer.tx.ExecContext(control, "RELEASE SAVEPOINT "+name); err != nil {
-		return err
+		return Classify(err)
 	}
 	done = true
 	return nil

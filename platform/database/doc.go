@@ -37,5 +37,6 @@
 // is what functions and DO blocks do inside, and a name that spells out its
 // schema ("tenant_other.users"): against these stands code review, until the
 // database itself refuses them by a role per tenant. LISTEN and COPY need a
-// connection that is nobody else's.
+// connection that is nobody else's, and so does what cannot run in a
+// transaction, such as CREATE INDEX CONCURRENTLY.
 package database

@@ -30,7 +30,11 @@ func checkStatement(sql string, inTx bool) error {
 				return err
 			}
 		case "create":
-			switch words.next() {
+			word := words.next()
+			for word == "or" || word == "replace" {
+				word = words.next()
+			}
+			switch word {
 			case "temp", "temporary", "local", "global":
 				return refuse("a temporary table stays on the connection")
 			}

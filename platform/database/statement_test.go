@@ -74,6 +74,8 @@ func TestCheckStatement(t *testing.T) {
 		{sql: `COPY users TO STDOUT`},
 		{sql: `CREATE TEMP TABLE users (id int)`},
 		{sql: `CREATE TEMPORARY VIEW v AS SELECT 1`},
+		{sql: `CREATE OR REPLACE TEMP VIEW v AS SELECT 1`},
+		{sql: `CREATE OR REPLACE VIEW v AS SELECT 1`, allowed: true},
 		{sql: `CREATE LOCAL TEMP TABLE users (id int)`},
 		{sql: `CREATE TABLE temp (id int)`, allowed: true},
 		{sql: `SELECT set_config('search_path', 'public', false)`},
