@@ -294,7 +294,7 @@ type rows struct {
 func (r *rows) Next(dest []driver.Value) error {
 	err := r.Rows.Next(dest)
 	switch {
-	case err == nil || errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+	case err == nil || err == io.EOF:
 		return err
 	case !isServerError(err):
 		// The driver may have lost its place in the reply.

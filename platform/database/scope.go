@@ -119,7 +119,8 @@ func (b *boundary) prefix(ctx context.Context) (string, error) {
 const registryPath = `SET LOCAL search_path TO "public"; `
 
 // tenantPath is the one place where a tenant becomes SQL. A role per tenant
-// (`SET LOCAL ROLE "…"; `) goes in front here. The quotes need no escaping:
+// (`SET LOCAL ROLE "…"; `) goes in front here, though not inside a system
+// transaction, which keeps the login's rights. The quotes need no escaping:
 // tenant.Parse lets neither quotes nor backslashes into a Schema.
 func tenantPath(schema tenant.Schema) string {
 	return `SET LOCAL search_path TO "` + schema.String() + `"; `
