@@ -14,7 +14,23 @@ const dist = at("dist");
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist);
 
-// Styles.
+// Styles. Basecoat's style sheet styles all of its components and Tailwind drops
+// none of them, so those that no page uses are cut out at their comments.
+const unusedStyles = new Set([
+  "Accordion", "Button Group", "Tabs", "Command", "Combobox", "Select", "Drawer", "Dropdown Menu", "Popover", "Chart", "Radio", "Slider",
+  "Sidebar", "Item", "Tooltip", "Toast", "Progress", "Skeleton", "Kbd",
+]);
+const vega = readFileSync(at("node_modules/basecoat-css/dist/styles/vega.css"), "utf8");
+const sections = vega
+  .replace("/* Accordion */\n@layer components {\n", "  /* Accordion */\n")
+  .replace(/\}\s*$/, "")
+  .split(/^(?=  \/\* [A-Z])/m);
+const sectionName = (section) => section.match(/^  \/\* (.*?) \*\//)?.[1];
+if (sections.length < 30 || !sections.every(sectionName)) throw new Error("vega.css is not laid out as expected");
+mkdirSync(at("node_modules/.cache"), { recursive: true });
+writeFileSync(at("node_modules/.cache/vega.css"),
+  `@layer components {\n${sections.filter((section) => !unusedStyles.has(sectionName(section))).join("")}}\n`);
+
 execFileSync(process.execPath, [
   at("node_modules/@tailwindcss/cli/dist/index.mjs"),
   "--input", at("src/app.css"), "--output", join(dist, "app.css"), "--minify",
@@ -33,6 +49,11 @@ for (const subset of ["latin", "latin-ext"]) {
   copyFileSync(join(fonts, `files/geist-${subset}-wght-normal.woff2`), join(dist, `geist-${subset}.woff2`));
 }
 copyFileSync(at("src/favicon.svg"), join(dist, "favicon.svg"));
+
+// The accessibility checker of the browser tests.
+mkdirSync(at("../testdata"), { recursive: true });
+copyFileSync(at("node_modules/axe-core/axe.min.js"), at("../testdata/axe.min.js"));
+copyFileSync(at("node_modules/axe-core/LICENSE"), at("../testdata/axe.LICENSE"));
 
 // Licences of everything that the files above contain.
 const licence = (name, file = "LICENSE") => `${name}\n\n${readFileSync(at("node_modules", name, file), "utf8").trim()}\n`;

@@ -353,11 +353,17 @@ type AlertProps struct {
 // AvatarProps describe an [Avatar].
 type AvatarProps struct {
 	Name string
-	// ImageURL is the picture; without one the name's initials stand in.
+	// ImageURL is the picture, an https URL or a path on this host; for
+	// anything else the name's initials stand in.
 	ImageURL string
 	Size     Size
 	// Square is for organizations.
 	Square bool
+}
+
+func (p AvatarProps) hasPicture() bool {
+	return strings.HasPrefix(p.ImageURL, "https://") ||
+		strings.HasPrefix(p.ImageURL, "/") && !strings.HasPrefix(p.ImageURL, "//")
 }
 
 // PaginationProps describe a [Pagination] by keyset: pages have no numbers.
