@@ -74,11 +74,11 @@ func (o Organization) Deleted() bool { return !o.DeletedAt.IsZero() }
 // Merge is for organizations what [Account.Merge] is for accounts. Who created
 // it never changes, but not every event says so: any event that does is enough.
 func (o Organization) Merge(p Organization) Organization {
+	creator := max(o.CreatedBy, p.CreatedBy)
 	if o.Deleted() || p.Deleted() {
 		at := earliest(o.DeletedAt, p.DeletedAt)
-		return Organization{ID: o.ID, CreatedAt: at, UpdatedAt: at, DeletedAt: at}
+		return Organization{ID: o.ID, CreatedBy: creator, CreatedAt: at, UpdatedAt: at, DeletedAt: at}
 	}
-	creator := max(o.CreatedBy, p.CreatedBy)
 	if o.compare(p) < 0 {
 		o = p
 	}

@@ -47,3 +47,10 @@ func (m Member) Name() string {
 	}
 	return "New member"
 }
+
+// equal compares what a projection decides.
+func (m Member) equal(n Member) bool {
+	return m.ID == n.ID && m.Email == n.Email && m.FirstName == n.FirstName && m.LastName == n.LastName &&
+		m.AvatarURL == n.AvatarURL && m.Phone == n.Phone && m.Role == n.Role && m.IsActive == n.IsActive &&
+		m.Metadata == n.Metadata && m.JoinedAt.Equal(n.JoinedAt)
+}

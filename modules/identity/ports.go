@@ -1,0 +1,123 @@
+package identity
+
+import (
+	"context"
+	"time"
+
+	"github.com/tenonhq/tenon/platform/fault"
+)
+
+// Directory stores what the provider said, in public. Implementations ignore
+// the tenant in the context, and are used within a [Transactor]'s transaction
+// wherever they write.
+type Directory interface {
+	// Lock makes transactions that lock one of the same keys wait for each
+	// other until they end. Keys are locked in the order given.
+	Lock(ctx context.Context, keys ...string) error
+	// Accounts, Organizations and Memberships return those that are known,
+	// tombstones included, in no particular order.
+	Accounts(ctx context.Context, ids []string) ([]Account, error)
+	Organizations(ctx context.Context, ids []string) ([]Organization, error)
+	Memberships(ctx context.Context, ids []string) ([]Membership, error)
+	// Put writes states as they are, over what was stored.
+	Put(ctx context.Context, o Observation) error
+	// OrganizationsOf returns the ids of the organizations that any of the
+	// accounts has or had a membership in, or created.
+	OrganizationsOf(ctx context.Context, accountIDs []string) ([]string, error)
+	// ActiveOrganizationsOf returns the ids of the live organizations that the
+	// account is a member of now.
+	ActiveOrganizationsOf(ctx context.Context, accountID string) ([]string, error)
+	// View returns all that is known of one organization. The organization's
+	// ID is empty when the directory does not know it.
+	View(ctx context.Context, organizationID string) (View, error)
+	// Own records that an account was made an owner of an organization, or
+	// ceased to be one, by a decision taken here.
+	Own(ctx context.Context, organizationID, accountID string, owner bool) error
+}
+
+// View is all that the directory knows of one organization.
+type View struct {
+	Organization Organization
+	Memberships  []Membership // tombstones included
+	Accounts     []Account    // of the memberships and of who created it
+	Ownerships   map[string]bool
+}
+
+// Members stores the users of the tenant in the context. Without a tenant
+// every method fails.
+type Members interface {
+	// ByID returns a member, inactive ones included, or [ErrNoMember].
+	ByID(ctx context.Context, id string) (Member, error)
+	// ByIDs returns those of the members that exist, in no particular order.
+	ByIDs(ctx context.Context, ids []string) ([]Member, error)
+	// All returns every member, inactive ones included, ordered by id. Within a
+	// transaction nobody else changes them until it ends.
+	All(ctx context.Context) ([]Member, error)
+	// Put writes members as they are, over what was stored, but for when they
+	// were last seen, and for CreatedAt and UpdatedAt, which it keeps itself.
+	// An address may move from one of the members to another.
+	Put(ctx context.Context, members []Member) error
+	// CompleteOnboarding records that a person was welcomed, and the phone
+	// number they gave; an empty one leaves the stored one. Errors: [ErrNoMember].
+	CompleteOnboarding(ctx context.Context, id, phone string) (Member, error)
+	// Touch records when a member was last seen; an earlier time than the
+	// stored one changes nothing.
+	Touch(ctx context.Context, id string, at time.Time) error
+}
+
+// ErrNoMember is what [Members] returns for somebody who never was a member.
+var ErrNoMember = fault.New(fault.NotFound, "There is no such member.")
+
+// Transactor runs fn in one transaction over the directory, the inbox, the
+// registry and every tenant's schema. An error or a panic of fn undoes
+// everything; inside a transaction already, it undoes what fn did.
+type Transactor interface {
+	InSystemTx(ctx context.Context, fn func(ctx context.Context) error) error
+}
+
+// InboxEvent is one webhook as it was received.
+type InboxEvent struct {
+	// ID is the delivery's id, stable over its repetitions (the svix-id).
+	ID   string
+	Type string // such as "organization.created"
+	// Payload is the whole body, as it was signed.
+	Payload []byte
+	// OccurredAt is the event's own time, ReceivedAt when it came.
+	OccurredAt time.Time
+	ReceivedAt time.Time
+	// Attempts is how often applying it was tried and failed.
+	Attempts int
+}
+
+// InboxState is what became of an event.
+type InboxState string
+
+// The states of an event. Pending ones are tried until they are applied or,
+// after the last attempt, dead.
+const (
+	InboxPending InboxState = "pending"
+	InboxApplied InboxState = "applied"
+	InboxIgnored InboxState = "ignored" // says nothing that matters here
+	InboxDead    InboxState = "dead"
+)
+
+// Inbox keeps received events until they are applied, and after.
+type Inbox interface {
+	// Add stores an event. A repetition changes nothing and returns false.
+	Add(ctx context.Context, event InboxEvent) (added bool, err error)
+	// Next returns the longest-waiting pending event that is due at now and
+	// keeps it from others until the transaction in ctx ends. ok is false when
+	// there is none.
+	Next(ctx context.Context, now time.Time) (event InboxEvent, ok bool, err error)
+	// Due returns when the next pending event is due; ok is false without one.
+	Due(ctx context.Context) (at time.Time, ok bool, err error)
+	// Finish records that an event is done with.
+	Finish(ctx context.Context, id string, state InboxState) error
+	// Fail records a failed attempt and when to try again; a zero time makes
+	// the event dead. An event that is not pending stays as it is.
+	Fail(ctx context.Context, id, reason string, retryAt time.Time) error
+}
+
+// Decoder reads what an event says. A type that says nothing about accounts,
+// organizations or memberships is the zero observation and no error.
+type Decoder func(eventType string, payload []byte) (Observation, error)

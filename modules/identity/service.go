@@ -1,0 +1,254 @@
+package identity
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/tenonhq/tenon/modules/tenancy"
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/tenant"
+)
+
+// Service decides who gets into a tenant and answers who is there.
+type Service struct {
+	tenants   *tenancy.Service
+	directory Directory
+	members   Members
+	provider  Provider
+	sync      *Sync
+	log       *slog.Logger
+	now       func() time.Time
+}
+
+// NewService returns a service over its ports.
+func NewService(tenants *tenancy.Service, directory Directory, members Members, provider Provider, sync *Sync, log *slog.Logger) *Service {
+	return &Service{tenants: tenants, directory: directory, members: members, provider: provider, sync: sync, log: log, now: time.Now}
+}
+
+// seenInterval is how exact a member's last-seen time is: more often it is not
+// written, so that reading does not become writing.
+const seenInterval = 5 * time.Minute
+
+// Enter lets the person of a session into the tenant that URLs name slug, and
+// returns a context whose statements run in that tenant. The tenant's own row of
+// the person decides, not the token.
+//
+// Errors: [tenancy.ErrNotFound] for a tenant that does not exist and for one
+// the person is no member of, alike; [tenancy.ErrSuspended] for a member of a
+// suspended tenant.
+//
+// When the provider's webhook has not come yet, an organization or a membership
+// that the session names is asked for at the provider and brought in by the
+// same use case as the webhook's.
+func (s *Service) Enter(ctx context.Context, session Session, slug string) (context.Context, Access, error) {
+	access, err := s.enter(ctx, session, slug)
+	if isUnknown(err) && session.ActiveOrganization.ID != "" && s.mayBeNew(ctx, session, slug) {
+		if err := s.observe(ctx, session); err != nil {
+			return ctx, Access{}, err
+		}
+		access, err = s.enter(ctx, session, slug)
+	}
+	if isUnknown(err) {
+		err = tenancy.ErrNotFound
+	}
+	if err != nil {
+		return ctx, Access{}, fault.Wrap("enter tenant", err)
+	}
+	ctx = NewAccessContext(tenant.NewContext(ctx, access.Tenant.Schema), access)
+	s.touch(ctx, access.Member)
+	return ctx, access, nil
+}
+
+// errNeverMember sets somebody who never was a member apart from somebody who
+// is one no more; to the outside both are [tenancy.ErrNotFound].
+var errNeverMember = fault.New(fault.NotFound, tenancy.ErrNotFound.Message)
+
+func isUnknown(err error) bool { return err == errNeverMember || err == errUnknownTenant }
+
+var errUnknownTenant = fault.New(fault.NotFound, tenancy.ErrNotFound.Message)
+
+func (s *Service) enter(ctx context.Context, session Session, slug string) (Access, error) {
+	t, err := s.tenants.Resolve(ctx, slug)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return Access{}, errUnknownTenant
+	case err != nil:
+		return Access{}, err
+	}
+	member, err := s.members.ByID(tenant.NewContext(ctx, t.Schema), session.AccountID)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return Access{}, errNeverMember
+	case err != nil:
+		return Access{}, err
+	case !member.IsActive:
+		return Access{}, tenancy.ErrNotFound
+	case !t.Active:
+		return Access{}, tenancy.ErrSuspended
+	}
+	return Access{Session: session, Tenant: t, Member: member}, nil
+}
+
+// mayBeNew reports whether the slug can be that of the organization in the
+// session: nobody can make this process ask the provider about others.
+func (s *Service) mayBeNew(ctx context.Context, session Session, slug string) bool {
+	if session.ActiveOrganization.Slug == slug {
+		return true
+	}
+	t, err := s.tenants.Get(ctx, session.ActiveOrganization.ID)
+	return err == nil && t.Slug.String() == slug
+}
+
+// observe brings in what the provider says of the session's organization. That
+// the provider does not know it either is no error: the person then is no
+// member.
+func (s *Service) observe(ctx context.Context, session Session) error {
+	observation, err := s.provider.Observe(ctx, session.ActiveOrganization.ID, session.AccountID)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return nil
+	case err != nil:
+		return fault.Wrap("ask the identity provider", err)
+	}
+	return s.sync.Apply(ctx, observation)
+}
+
+// touch records that a member was seen. It must not stand in the way of what
+// they came for, so a failure is only logged.
+func (s *Service) touch(ctx context.Context, member Member) {
+	now := s.now()
+	if now.Sub(member.LastSeenAt) < seenInterval {
+		return
+	}
+	if err := s.members.Touch(ctx, member.ID, now); err != nil {
+		s.log.WarnContext(ctx, "a member's last-seen time is not written", "error", err)
+	}
+}
+
+// Home returns the tenant that "/" leads to for a session: the active
+// organization's, else the first of the person's by name. Errors:
+// [tenancy.ErrNotFound] when the person has no organization.
+func (s *Service) Home(ctx context.Context, session Session) (tenancy.Tenant, error) {
+	tenants, err := s.Tenants(ctx, session.AccountID)
+	if err != nil {
+		return tenancy.Tenant{}, err
+	}
+	active := session.ActiveOrganization.ID
+	isActive := func(t tenancy.Tenant) bool { return t.ID == active }
+	if active != "" && !slices.ContainsFunc(tenants, isActive) {
+		if err := s.observe(ctx, session); err != nil {
+			return tenancy.Tenant{}, err
+		}
+		if tenants, err = s.Tenants(ctx, session.AccountID); err != nil {
+			return tenancy.Tenant{}, err
+		}
+	}
+	if len(tenants) == 0 {
+		return tenancy.Tenant{}, tenancy.ErrNotFound
+	}
+	return tenants[max(0, slices.IndexFunc(tenants, isActive))], nil
+}
+
+// Tenants returns the tenants of the organizations that an account is a member
+// of now, ordered by name.
+func (s *Service) Tenants(ctx context.Context, accountID string) ([]tenancy.Tenant, error) {
+	ids, err := s.directory.ActiveOrganizationsOf(ctx, accountID)
+	if err != nil {
+		return nil, fault.Wrap("list organizations", err)
+	}
+	return s.tenants.Among(ctx, ids)
+}
+
+// Members returns those of the members of the tenant in ctx that exist, by id,
+// inactive ones included.
+func (s *Service) Members(ctx context.Context, ids ...string) (map[string]Member, error) {
+	ids = sortedIDs(ids)
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	members, err := s.members.ByIDs(ctx, ids)
+	if err != nil {
+		return nil, fault.Wrap("list members", err)
+	}
+	byID := make(map[string]Member, len(members))
+	for _, member := range members {
+		byID[member.ID] = member
+	}
+	return byID, nil
+}
+
+// Profile is what a person may tell on the onboarding page. Empty values leave
+// what is known.
+type Profile struct {
+	FirstName string
+	LastName  string
+	Phone     string
+}
+
+// The longest values of a [Profile], in characters.
+const (
+	MaxNameLength  = 100
+	MaxPhoneLength = 32
+)
+
+// normalize trims the profile and returns an error of kind [fault.Invalid]
+// that names every value that cannot be kept.
+func (p Profile) normalize() (Profile, error) {
+	p.FirstName, p.LastName, p.Phone = strings.TrimSpace(p.FirstName), strings.TrimSpace(p.LastName), strings.TrimSpace(p.Phone)
+	var fields []fault.Field
+	for _, name := range []struct{ field, value string }{{"first_name", p.FirstName}, {"last_name", p.LastName}} {
+		switch {
+		case utf8.RuneCountInString(name.value) > MaxNameLength:
+			fields = append(fields, fault.Field{Name: name.field, Message: "Use at most 100 characters."})
+		case !printable(name.value):
+			fields = append(fields, fault.Field{Name: name.field, Message: "Use letters that can be printed."})
+		}
+	}
+	digits := 0
+	for _, r := range p.Phone {
+		if r >= '0' && r <= '9' {
+			digits++
+		}
+	}
+	if p.Phone != "" && (strings.Trim(p.Phone, "+0123456789 ()-./") != "" || digits < 3 || len(p.Phone) > MaxPhoneLength) {
+		fields = append(fields, fault.Field{Name: "phone", Message: "Use a phone number, such as +1 555 0100."})
+	}
+	if len(fields) > 0 {
+		return Profile{}, fault.InvalidFields(fields...)
+	}
+	return p, nil
+}
+
+func printable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// CompleteOnboarding records what a member tells on the onboarding page, and
+// that they have seen it. Doing it again is harmless. A name is the account's
+// own and changes at the provider, and from there in every tenant; a phone
+// number is what this tenant was given.
+func (s *Service) CompleteOnboarding(ctx context.Context, access Access, profile Profile) (Member, error) {
+	profile, err := profile.normalize()
+	if err != nil {
+		return Member{}, err
+	}
+	renamed := profile.FirstName != "" && profile.FirstName != access.Member.FirstName ||
+		profile.LastName != "" && profile.LastName != access.Member.LastName
+	if renamed {
+		account, err := s.provider.UpdateName(ctx, access.Member.ID, profile.FirstName, profile.LastName)
+		if err != nil {
+			return Member{}, fault.Wrap("rename account", err)
+		}
+		// The sync's transaction names its tenants itself.
+		if err := s.sync.Apply(tenant.NewContext(ctx, tenant.Schema{}), Observation{Accounts: []Account{account}}); err != nil {
+			return Member{}, err
+		}
+	}
+	member, err := s.members.CompleteOnboarding(ctx, access.Member.ID, profile.Phone)
+	return member, fault.Wrap("complete onboarding", err)
+}

@@ -1,0 +1,183 @@
+package identity
+
+import (
+	"context"
+
+	"github.com/tenonhq/tenon/modules/tenancy"
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/tenant"
+)
+
+// Sync brings what the provider says into the directory, and from there into
+// the registry and the tenants' users.
+type Sync struct {
+	tx        Transactor
+	directory Directory
+	members   Members
+	tenants   *tenancy.Service
+}
+
+// NewSync returns the use case over its ports.
+func NewSync(tx Transactor, directory Directory, members Members, tenants *tenancy.Service) *Sync {
+	return &Sync{tx: tx, directory: directory, members: members, tenants: tenants}
+}
+
+// Apply merges an observation into the directory and makes every tenant that
+// it concerns agree, all in one transaction. It may be called with the same
+// observation again, with an outdated one, and by many at once.
+func (s *Sync) Apply(ctx context.Context, o Observation) error {
+	if o.IsZero() {
+		return nil
+	}
+	return fault.Wrap("apply observation", s.tx.InSystemTx(ctx, func(ctx context.Context) error {
+		accounts, changed, err := s.mergeAccounts(ctx, o)
+		if err != nil {
+			return err
+		}
+		organizations, err := s.lockOrganizations(ctx, o, changed)
+		if err != nil {
+			return err
+		}
+		merged, err := s.mergeRest(ctx, o)
+		if err != nil {
+			return err
+		}
+		merged.Accounts = accounts
+		if err := s.directory.Put(ctx, merged); err != nil {
+			return err
+		}
+		for _, id := range organizations {
+			if err := s.project(ctx, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// mergeAccounts locks every account that the observation concerns, and returns
+// the merged states of those it says something about, with the ids of those
+// that are not as they were.
+//
+// Accounts are locked before organizations and both in order, so that two
+// transactions never wait for each other; and because a membership's account
+// is always locked before its organization, the organizations of a locked
+// account cannot become more meanwhile.
+func (s *Sync) mergeAccounts(ctx context.Context, o Observation) (merged []Account, changed []string, err error) {
+	var ids []string
+	for _, account := range o.Accounts {
+		ids = append(ids, account.ID)
+	}
+	for _, organization := range o.Organizations {
+		ids = append(ids, organization.CreatedBy)
+	}
+	for _, m := range o.Memberships {
+		ids = append(ids, m.AccountID)
+	}
+	if err := s.directory.Lock(ctx, prefixed("account:", sortedIDs(ids))...); err != nil {
+		return nil, nil, err
+	}
+
+	states := mergeByID(nil, o.Accounts, accountID, Account.Merge)
+	stored, err := s.directory.Accounts(ctx, keys(states))
+	if err != nil {
+		return nil, nil, err
+	}
+	states = mergeByID(states, stored, accountID, Account.Merge)
+	before := mergeByID(nil, stored, accountID, Account.Merge)
+	for _, account := range sortedValues(states) {
+		if known, ok := before[account.ID]; !ok || known.compare(account) != 0 || known.Deleted() != account.Deleted() {
+			merged, changed = append(merged, account), append(changed, account.ID)
+		}
+	}
+	return merged, changed, nil
+}
+
+// lockOrganizations locks and returns the organizations that the observation
+// concerns: those it names, and those of the accounts that changed.
+func (s *Sync) lockOrganizations(ctx context.Context, o Observation, changedAccounts []string) ([]string, error) {
+	var memberships, ids []string
+	for _, organization := range o.Organizations {
+		ids = append(ids, organization.ID)
+	}
+	for _, m := range o.Memberships {
+		memberships = append(memberships, m.ID)
+		ids = append(ids, m.OrganizationID)
+	}
+	// A deletion may name the membership alone. Whom it is about never
+	// changes, so reading that before the lock is safe.
+	stored, err := s.directory.Memberships(ctx, sortedIDs(memberships))
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range stored {
+		ids = append(ids, m.OrganizationID)
+	}
+	affected, err := s.directory.OrganizationsOf(ctx, changedAccounts)
+	if err != nil {
+		return nil, err
+	}
+	ids = sortedIDs(append(ids, affected...))
+	return ids, s.directory.Lock(ctx, prefixed("organization:", ids)...)
+}
+
+// mergeRest returns the observation's organizations and memberships merged
+// with each other and with those the directory has.
+func (s *Sync) mergeRest(ctx context.Context, o Observation) (Observation, error) {
+	organizations := mergeByID(nil, o.Organizations, organizationID, Organization.Merge)
+	storedOrganizations, err := s.directory.Organizations(ctx, keys(organizations))
+	if err != nil {
+		return Observation{}, err
+	}
+	memberships := mergeByID(nil, o.Memberships, membershipID, Membership.Merge)
+	storedMemberships, err := s.directory.Memberships(ctx, keys(memberships))
+	if err != nil {
+		return Observation{}, err
+	}
+	return Observation{
+		Organizations: sortedValues(mergeByID(organizations, storedOrganizations, organizationID, Organization.Merge)),
+		Memberships:   sortedValues(mergeByID(memberships, storedMemberships, membershipID, Membership.Merge)),
+	}, nil
+}
+
+// project makes one organization's tenant agree with the directory.
+func (s *Sync) project(ctx context.Context, organizationID string) error {
+	view, err := s.directory.View(ctx, organizationID)
+	if err != nil {
+		return err
+	}
+	if view.Organization.ID == "" {
+		return nil // known from a membership alone; the organization will come
+	}
+	t, err := s.tenants.Sync(ctx, tenancy.Organization{
+		ID:        view.Organization.ID,
+		Name:      view.Organization.Name,
+		Slug:      view.Organization.Slug,
+		ImageURL:  view.Organization.ImageURL,
+		CreatedAt: view.Organization.CreatedAt,
+		DeletedAt: view.Organization.DeletedAt,
+	})
+	if err != nil || t.Schema.IsZero() {
+		return err
+	}
+	ctx = tenant.NewContext(ctx, t.Schema)
+	stored, err := s.members.All(ctx)
+	if err != nil {
+		return err
+	}
+	byID := make(map[string]Member, len(stored))
+	for _, member := range stored {
+		byID[member.ID] = member
+	}
+	var changed []Member
+	for _, user := range Project(view) {
+		before := byID[user.ID]
+		if after := user.Onto(before); !after.equal(before) {
+			changed = append(changed, after)
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	return s.members.Put(ctx, changed)
+}

@@ -1,0 +1,139 @@
+package identity
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/tenonhq/tenon/platform/fault"
+)
+
+// MaxAttempts is how often an event is tried before it is dead. With the waits
+// of [retryDelay] that is about a day.
+const MaxAttempts = 20
+
+// Worker applies the events of the inbox. Any number of them may run, in one
+// process or in many: each event is applied in the transaction that holds it,
+// together with the record that it was, so a worker that is killed half way
+// leaves it as it was.
+type Worker struct {
+	inbox  Inbox
+	tx     Transactor
+	sync   *Sync
+	decode Decoder
+	log    *slog.Logger
+	now    func() time.Time
+	wake   chan struct{}
+}
+
+// NewWorker returns a worker that decodes events by decode.
+func NewWorker(inbox Inbox, tx Transactor, sync *Sync, decode Decoder, log *slog.Logger) *Worker {
+	return &Worker{inbox: inbox, tx: tx, sync: sync, decode: decode, log: log, now: time.Now, wake: make(chan struct{}, 1)}
+}
+
+// Wake makes [Worker.Run] look at the inbox now. It never blocks.
+func (w *Worker) Wake() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pollInterval bounds how long an event waits that another process received or
+// whose wake-up was lost.
+const pollInterval = time.Second
+
+// Run applies events until ctx ends.
+func (w *Worker) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if _, err := w.Drain(ctx); err != nil && ctx.Err() == nil {
+			w.log.ErrorContext(ctx, "the webhook inbox cannot be read", "error", err)
+		}
+		w.wait(ctx)
+	}
+}
+
+// wait returns when there may be something to do.
+func (w *Worker) wait(ctx context.Context) {
+	timer := time.NewTimer(pollInterval)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-w.wake:
+	case <-timer.C:
+	}
+}
+
+// Drain applies every event that is due and returns how many it was done with,
+// failed attempts not counted. An error means that the inbox itself failed.
+func (w *Worker) Drain(ctx context.Context) (done int, err error) {
+	for ctx.Err() == nil {
+		attempted, ok, err := w.step(ctx)
+		switch {
+		case err != nil:
+			return done, err
+		case !attempted:
+			return done, nil
+		case ok:
+			done++
+		}
+	}
+	return done, ctx.Err()
+}
+
+// step tries the next event. attempted is false when none is due.
+func (w *Worker) step(ctx context.Context) (attempted, ok bool, err error) {
+	var event InboxEvent
+	err = w.tx.InSystemTx(ctx, func(ctx context.Context) error {
+		var err error
+		if event, attempted, err = w.inbox.Next(ctx, w.now()); err != nil || !attempted {
+			return err
+		}
+		state := InboxApplied
+		observation, err := w.decode(event.Type, event.Payload)
+		if err != nil {
+			return err
+		}
+		if observation.IsZero() {
+			state = InboxIgnored
+		}
+		if err := w.sync.Apply(ctx, observation); err != nil {
+			return err
+		}
+		return w.inbox.Finish(ctx, event.ID, state)
+	})
+	switch {
+	case err == nil:
+		return attempted, true, nil
+	case !attempted, ctx.Err() != nil:
+		return false, false, err
+	}
+	return true, false, w.fail(ctx, event, err)
+}
+
+// fail records a failed attempt.
+func (w *Worker) fail(ctx context.Context, event InboxEvent, cause error) error {
+	var retryAt time.Time
+	attempt := event.Attempts + 1
+	// What cannot be read now will not be read later; what the database was
+	// away for says nothing about the event.
+	if attempt < MaxAttempts && !fault.Is(cause, fault.Invalid) {
+		retryAt = w.now().Add(retryDelay(attempt))
+	}
+	level := slog.LevelWarn
+	if retryAt.IsZero() {
+		level = slog.LevelError
+	}
+	w.log.Log(ctx, level, "a webhook could not be applied",
+		"event", event.ID, "type", event.Type, "attempt", attempt, "dead", retryAt.IsZero(), "error", cause)
+	return w.inbox.Fail(ctx, event.ID, cause.Error(), retryAt)
+}
+
+// retryDelay doubles from a second to two hours.
+func retryDelay(attempt int) time.Duration {
+	const longest = 2 * time.Hour
+	if attempt > 13 {
+		return longest
+	}
+	return min(time.Second<<(attempt-1), longest)
+}

@@ -1,0 +1,176 @@
+// Package bunrepo keeps the registry of tenants in PostgreSQL, in the table
+// "tenants" of the schema public.
+package bunrepo
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/tenonhq/tenon/modules/tenancy"
+	"github.com/tenonhq/tenon/platform/database"
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/tenant"
+)
+
+var _ tenancy.Registry = (*Registry)(nil)
+
+// Registry implements [tenancy.Registry].
+type Registry struct{ db bun.IDB }
+
+// NewRegistry returns a registry over the handle for public tables.
+func NewRegistry(db *database.DB) *Registry { return &Registry{db: db.Registry()} }
+
+type tenantRow struct {
+	bun.BaseModel `bun:"table:tenants,alias:t"`
+
+	ID            string    `bun:"id,pk"`
+	Name          string    `bun:"name"`
+	Slug          string    `bun:"slug"`
+	RequestedSlug string    `bun:"requested_slug"`
+	SchemaName    string    `bun:"schema_name"`
+	ImageURL      string    `bun:"image_url"`
+	IsActive      bool      `bun:"is_active"`
+	CreatedAt     time.Time `bun:"created_at"`
+	UpdatedAt     time.Time `bun:"updated_at"`
+	SuspendedAt   time.Time `bun:"suspended_at,nullzero"`
+	DeletedAt     time.Time `bun:"deleted_at,nullzero"`
+}
+
+func rowOf(t tenancy.Tenant) *tenantRow {
+	return &tenantRow{
+		ID:            t.ID,
+		Name:          t.Name,
+		Slug:          t.Slug.String(),
+		RequestedSlug: t.RequestedSlug,
+		SchemaName:    t.Schema.String(),
+		ImageURL:      t.ImageURL,
+		IsActive:      t.Active,
+		CreatedAt:     t.CreatedAt,
+		UpdatedAt:     t.UpdatedAt,
+		SuspendedAt:   t.SuspendedAt,
+		DeletedAt:     t.DeletedAt,
+	}
+}
+
+func (row *tenantRow) tenant() (tenancy.Tenant, error) {
+	slug, err := tenancy.ParseSlug(row.Slug)
+	if err != nil {
+		return tenancy.Tenant{}, fault.New(fault.Internal, "").WithCause(err)
+	}
+	schema, err := tenant.Parse(row.SchemaName)
+	if err != nil {
+		return tenancy.Tenant{}, err
+	}
+	return tenancy.Tenant{
+		ID:            row.ID,
+		Name:          row.Name,
+		Slug:          slug,
+		RequestedSlug: row.RequestedSlug,
+		Schema:        schema,
+		ImageURL:      row.ImageURL,
+		Active:        row.IsActive,
+		CreatedAt:     row.CreatedAt,
+		UpdatedAt:     row.UpdatedAt,
+		SuspendedAt:   row.SuspendedAt,
+		DeletedAt:     row.DeletedAt,
+	}, nil
+}
+
+// BySlug implements [tenancy.Registry].
+func (r *Registry) BySlug(ctx context.Context, slug tenancy.Slug) (tenancy.Tenant, error) {
+	return r.first(ctx, func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("slug = ?", slug.String()) })
+}
+
+// ByID implements [tenancy.Registry].
+func (r *Registry) ByID(ctx context.Context, id string) (tenancy.Tenant, error) {
+	return r.first(ctx, func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("id = ?", id) })
+}
+
+// Waiting implements [tenancy.Registry].
+func (r *Registry) Waiting(ctx context.Context, slug string) (tenancy.Tenant, error) {
+	return r.first(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("requested_slug = ?", slug).Where("slug <> requested_slug").Where("deleted_at IS NULL")
+	})
+}
+
+func (r *Registry) first(ctx context.Context, where func(*bun.SelectQuery) *bun.SelectQuery) (tenancy.Tenant, error) {
+	row := new(tenantRow)
+	err := r.db.NewSelect().Model(row).Apply(where).Order("created_at", "id").Limit(1).Scan(ctx)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return tenancy.Tenant{}, tenancy.ErrNotFound
+	case err != nil:
+		return tenancy.Tenant{}, fault.Wrap("select tenant", database.Classify(err))
+	}
+	return row.tenant()
+}
+
+// ByIDs implements [tenancy.Registry].
+func (r *Registry) ByIDs(ctx context.Context, ids []string) ([]tenancy.Tenant, error) {
+	return r.list(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("id IN (?)", bun.List(ids)).OrderExpr(`name COLLATE "C", id COLLATE "C"`)
+	})
+}
+
+// List implements [tenancy.Registry].
+func (r *Registry) List(ctx context.Context, after tenancy.Slug, limit int) ([]tenancy.Tenant, error) {
+	return r.list(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("slug > ?", after.String()).Order("slug").Limit(int64(limit))
+	})
+}
+
+func (r *Registry) list(ctx context.Context, query func(*bun.SelectQuery) *bun.SelectQuery) ([]tenancy.Tenant, error) {
+	var rows []*tenantRow
+	if err := r.db.NewSelect().Model(&rows).Apply(query).Scan(ctx); err != nil {
+		return nil, fault.Wrap("select tenants", database.Classify(err))
+	}
+	tenants := make([]tenancy.Tenant, len(rows))
+	for i, row := range rows {
+		var err error
+		if tenants[i], err = row.tenant(); err != nil {
+			return nil, err
+		}
+	}
+	return tenants, nil
+}
+
+// Lock implements [tenancy.Registry] by advisory locks of the transaction,
+// which PgBouncer cannot hand to somebody else as it does with those of a
+// session.
+func (r *Registry) Lock(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if _, err := r.db.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", key); err != nil {
+			return fault.Wrap("lock tenants", database.Classify(err))
+		}
+	}
+	return nil
+}
+
+// Insert implements [tenancy.Registry].
+func (r *Registry) Insert(ctx context.Context, t tenancy.Tenant) error {
+	_, err := r.db.NewInsert().Model(rowOf(t)).Exec(ctx)
+	return fault.Wrap("insert tenant", classify(err))
+}
+
+// Update implements [tenancy.Registry].
+func (r *Registry) Update(ctx context.Context, t tenancy.Tenant) error {
+	result, err := r.db.NewUpdate().Model(rowOf(t)).ExcludeColumn("id", "schema_name", "created_at").WherePK().Exec(ctx)
+	if err != nil {
+		return fault.Wrap("update tenant", classify(err))
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(err, tenancy.ErrNotFound)
+	}
+	return nil
+}
+
+func classify(err error) error {
+	if database.IsUniqueViolation(err, "") {
+		return fault.New(fault.Conflict, "The tenant's id, slug or schema exists already.").WithCause(err)
+	}
+	return database.Classify(err)
+}
