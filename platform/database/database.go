@@ -120,7 +120,10 @@ func (db *DB) Registry() bun.IDB { return db.registry }
 // commits it when fn returns nil. Statements of [DB.Tenants] join it through
 // the context that fn is given. An error of fn rolls back and is returned as
 // it is; so does a panic, which goes on. Inside another transaction it is a
-// savepoint: an error undoes fn's part alone. Errors of the transaction itself
+// savepoint: an error undoes fn's part alone. Inside [DB.InSystemTx] it binds
+// nothing, since every statement there names its own schema. A savepoint does
+// not outlive a cancelled statement, which takes the connection along, and the
+// whole transaction with it. Errors of the transaction itself
 // went through [Classify]. After a commit cut short by the context's end or a
 // lost connection nobody knows whether it happened.
 //
