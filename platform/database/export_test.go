@@ -1,0 +1,50 @@
+//go:build localpgtest
+
+package database
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+)
+
+// SearchPaths returns what SHOW search_path says on every connection of the
+// pool, asked without any path in front.
+func SearchPaths(ctx context.Context, db *DB) (paths []string, err error) {
+	var held []*sql.Conn
+	defer func() {
+		for _, c := range held {
+			if closeErr := c.Close(); !errors.Is(closeErr, sql.ErrConnDone) {
+				err = errors.Join(err, closeErr)
+			}
+		}
+	}()
+	for range db.Stats().OpenConnections {
+		c, err := db.bun.DB.Conn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		held = append(held, c)
+		err = c.Raw(func(driverConn any) error {
+			rows, err := driverConn.(*conn).pg.QueryContext(ctx, "SHOW search_path", nil)
+			if err != nil {
+				return driver.ErrBadConn // closed by the server: it keeps nothing
+			}
+			defer rows.Close()
+			value := make([]driver.Value, 1)
+			if err := rows.Next(value); err != nil {
+				return err
+			}
+			paths = append(paths, value[0].(string))
+			return nil
+		})
+		if err != nil && !errors.Is(err, driver.ErrBadConn) {
+			return nil, err
+		}
+	}
+	return paths, nil
+}
+
+// Pool is what bypasses the handles: code that gets hold of it by accident.
+func Pool(db *DB) *sql.DB { return db.bun.DB }
