@@ -109,8 +109,6 @@ type Inbox interface {
 	// keeps it from others until the transaction in ctx ends. ok is false when
 	// there is none.
 	Next(ctx context.Context, now time.Time) (event InboxEvent, ok bool, err error)
-	// Due returns when the next pending event is due; ok is false without one.
-	Due(ctx context.Context) (at time.Time, ok bool, err error)
 	// Finish records that an event is done with.
 	Finish(ctx context.Context, id string, state InboxState) error
 	// Fail records a failed attempt and when to try again; a zero time makes

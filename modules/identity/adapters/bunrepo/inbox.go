@@ -1,0 +1,100 @@
+package bunrepo
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/platform/database"
+	"github.com/tenonhq/tenon/platform/fault"
+)
+
+var _ identity.Inbox = (*Inbox)(nil)
+
+// Inbox implements [identity.Inbox]. It is a queue as well: an event is kept
+// from other workers by its row lock, which ends with the transaction, also
+// when the worker is killed.
+type Inbox struct{ db bun.IDB }
+
+// NewInbox returns an inbox over the handle for public tables.
+func NewInbox(db *database.DB) *Inbox { return &Inbox{db: db.Registry()} }
+
+type inboxRow struct {
+	bun.BaseModel `bun:"table:webhook_inbox,alias:i"`
+
+	ID            string          `bun:"id,pk"`
+	Type          string          `bun:"type"`
+	Payload       json.RawMessage `bun:"payload,type:jsonb"`
+	State         string          `bun:"state"`
+	Attempts      int             `bun:"attempts"`
+	LastError     string          `bun:"last_error"`
+	OccurredAt    time.Time       `bun:"occurred_at"`
+	ReceivedAt    time.Time       `bun:"received_at"`
+	NextAttemptAt time.Time       `bun:"next_attempt_at"`
+	FinishedAt    time.Time       `bun:"finished_at,nullzero"`
+}
+
+// Add implements [identity.Inbox].
+func (i *Inbox) Add(ctx context.Context, event identity.InboxEvent) (bool, error) {
+	result, err := i.db.NewInsert().Model(&inboxRow{
+		ID:            event.ID,
+		Type:          event.Type,
+		Payload:       event.Payload,
+		State:         string(identity.InboxPending),
+		OccurredAt:    event.OccurredAt,
+		ReceivedAt:    event.ReceivedAt,
+		NextAttemptAt: event.ReceivedAt,
+	}).On("CONFLICT (id) DO NOTHING").Exec(ctx)
+	if err != nil {
+		return false, fault.Wrap("add to inbox", database.Classify(err))
+	}
+	added, err := result.RowsAffected()
+	return added == 1, fault.Wrap("add to inbox", err)
+}
+
+// Next implements [identity.Inbox].
+func (i *Inbox) Next(ctx context.Context, now time.Time) (identity.InboxEvent, bool, error) {
+	var row inboxRow
+	err := i.db.NewSelect().Model(&row).
+		Where("state = ?", identity.InboxPending).Where("next_attempt_at <= ?", now).
+		Order("next_attempt_at", "received_at", "id").Limit(1).For("UPDATE SKIP LOCKED").Scan(ctx)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return identity.InboxEvent{}, false, nil
+	case err != nil:
+		return identity.InboxEvent{}, false, fault.Wrap("read inbox", database.Classify(err))
+	}
+	return identity.InboxEvent{
+		ID: row.ID, Type: row.Type, Payload: row.Payload,
+		OccurredAt: row.OccurredAt, ReceivedAt: row.ReceivedAt, Attempts: row.Attempts,
+	}, true, nil
+}
+
+// Finish implements [identity.Inbox].
+func (i *Inbox) Finish(ctx context.Context, id string, state identity.InboxState) error {
+	return i.change(ctx, id, func(q *bun.UpdateQuery) *bun.UpdateQuery {
+		return q.Set("state = ?", state).Set("last_error = ''").Set("finished_at = now()")
+	})
+}
+
+// Fail implements [identity.Inbox].
+func (i *Inbox) Fail(ctx context.Context, id, reason string, retryAt time.Time) error {
+	return i.change(ctx, id, func(q *bun.UpdateQuery) *bun.UpdateQuery {
+		q = q.Set("attempts = attempts + 1").Set("last_error = ?", reason)
+		if retryAt.IsZero() {
+			return q.Set("state = ?", identity.InboxDead).Set("finished_at = now()")
+		}
+		return q.Set("next_attempt_at = ?", retryAt)
+	})
+}
+
+func (i *Inbox) change(ctx context.Context, id string, set func(*bun.UpdateQuery) *bun.UpdateQuery) error {
+	_, err := set(i.db.NewUpdate().Model((*inboxRow)(nil))).
+		Where("id = ?", id).Where("state = ?", identity.InboxPending).Exec(ctx)
+	return fault.Wrap("change inbox", database.Classify(err))
+}

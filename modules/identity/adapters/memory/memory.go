@@ -1,0 +1,514 @@
+// Package memory keeps the identity module's data in memory, for tests of use
+// cases and of the whole application without a database.
+package memory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/memtx"
+	"github.com/tenonhq/tenon/platform/tenant"
+)
+
+var (
+	_ identity.Directory = (*Directory)(nil)
+	_ identity.Members   = (*Members)(nil)
+	_ identity.Inbox     = (*Inbox)(nil)
+	_ identity.Provider  = (*Provider)(nil)
+	_ memtx.Store        = (*Directory)(nil)
+	_ memtx.Store        = (*Members)(nil)
+	_ memtx.Store        = (*Inbox)(nil)
+)
+
+// Directory keeps what the provider said in memory.
+type Directory struct {
+	mu            sync.Mutex
+	accounts      map[string]identity.Account
+	organizations map[string]identity.Organization
+	memberships   map[string]identity.Membership
+	ownerships    map[ownership]bool
+}
+
+type ownership struct{ organizationID, accountID string }
+
+// NewDirectory returns an empty directory.
+func NewDirectory() *Directory {
+	return &Directory{
+		accounts:      map[string]identity.Account{},
+		organizations: map[string]identity.Organization{},
+		memberships:   map[string]identity.Membership{},
+		ownerships:    map[ownership]bool{},
+	}
+}
+
+// Snapshot implements [memtx.Store].
+func (d *Directory) Snapshot() func() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	accounts, organizations := maps.Clone(d.accounts), maps.Clone(d.organizations)
+	memberships, ownerships := maps.Clone(d.memberships), maps.Clone(d.ownerships)
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.accounts, d.organizations, d.memberships, d.ownerships = accounts, organizations, memberships, ownerships
+	}
+}
+
+// Lock implements [identity.Directory]; a [memtx.Transactor] runs one
+// transaction at a time, so there is nothing to wait for.
+func (d *Directory) Lock(ctx context.Context, _ ...string) error { return ctx.Err() }
+
+func pick[T any](ctx context.Context, mu *sync.Mutex, from map[string]T, ids []string) ([]T, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	var found []T
+	for _, id := range ids {
+		if value, ok := from[id]; ok {
+			found = append(found, value)
+		}
+	}
+	return found, nil
+}
+
+// Accounts implements [identity.Directory].
+func (d *Directory) Accounts(ctx context.Context, ids []string) ([]identity.Account, error) {
+	return pick(ctx, &d.mu, d.accounts, ids)
+}
+
+// Organizations implements [identity.Directory].
+func (d *Directory) Organizations(ctx context.Context, ids []string) ([]identity.Organization, error) {
+	return pick(ctx, &d.mu, d.organizations, ids)
+}
+
+// Memberships implements [identity.Directory].
+func (d *Directory) Memberships(ctx context.Context, ids []string) ([]identity.Membership, error) {
+	return pick(ctx, &d.mu, d.memberships, ids)
+}
+
+// Put implements [identity.Directory].
+func (d *Directory) Put(ctx context.Context, o identity.Observation) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, account := range o.Accounts {
+		d.accounts[account.ID] = account
+	}
+	for _, organization := range o.Organizations {
+		d.organizations[organization.ID] = organization
+	}
+	for _, membership := range o.Memberships {
+		d.memberships[membership.ID] = membership
+	}
+	return nil
+}
+
+// OrganizationsOf implements [identity.Directory].
+func (d *Directory) OrganizationsOf(ctx context.Context, accountIDs []string) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ids := map[string]bool{}
+	for _, m := range d.memberships {
+		if slices.Contains(accountIDs, m.AccountID) && m.OrganizationID != "" {
+			ids[m.OrganizationID] = true
+		}
+	}
+	for _, o := range d.organizations {
+		if slices.Contains(accountIDs, o.CreatedBy) {
+			ids[o.ID] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(ids)), nil
+}
+
+// ActiveOrganizationsOf implements [identity.Directory].
+func (d *Directory) ActiveOrganizationsOf(ctx context.Context, accountID string) ([]string, error) {
+	candidates, err := d.OrganizationsOf(ctx, []string{accountID})
+	if err != nil {
+		return nil, err
+	}
+	var active []string
+	for _, id := range candidates {
+		view, err := d.View(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if view.Organization.ID != "" && !view.Organization.Deleted() &&
+			slices.ContainsFunc(identity.Project(view), func(u identity.User) bool { return u.ID == accountID && u.Active }) {
+			active = append(active, id)
+		}
+	}
+	return active, nil
+}
+
+// View implements [identity.Directory].
+func (d *Directory) View(ctx context.Context, organizationID string) (identity.View, error) {
+	if err := ctx.Err(); err != nil {
+		return identity.View{}, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	view := identity.View{Organization: d.organizations[organizationID], Ownerships: map[string]bool{}}
+	involved := map[string]bool{view.Organization.CreatedBy: true}
+	for _, m := range d.memberships {
+		if m.OrganizationID == organizationID {
+			view.Memberships = append(view.Memberships, m)
+			involved[m.AccountID] = true
+		}
+	}
+	for id := range involved {
+		if account, ok := d.accounts[id]; ok {
+			view.Accounts = append(view.Accounts, account)
+		}
+	}
+	for key, owner := range d.ownerships {
+		if key.organizationID == organizationID {
+			view.Ownerships[key.accountID] = owner
+		}
+	}
+	return view, nil
+}
+
+// Own implements [identity.Directory].
+func (d *Directory) Own(ctx context.Context, organizationID, accountID string, owner bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ownerships[ownership{organizationID, accountID}] = owner
+	return nil
+}
+
+// Members keeps the users of every tenant in memory, each tenant's apart.
+type Members struct {
+	mu      sync.Mutex
+	tenants map[tenant.Schema]map[string]identity.Member
+}
+
+// NewMembers returns tenants without users.
+func NewMembers() *Members {
+	return &Members{tenants: map[tenant.Schema]map[string]identity.Member{}}
+}
+
+// Snapshot implements [memtx.Store].
+func (m *Members) Snapshot() func() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	saved := make(map[tenant.Schema]map[string]identity.Member, len(m.tenants))
+	for schema, members := range m.tenants {
+		saved[schema] = maps.Clone(members)
+	}
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.tenants = saved
+	}
+}
+
+var errNoTenant = errors.New("memory: the context names no tenant")
+
+// of calls fn with the users of the tenant in ctx.
+func (m *Members) of(ctx context.Context, fn func(map[string]identity.Member) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	schema, ok := tenant.FromContext(ctx)
+	if !ok {
+		return errNoTenant
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.tenants[schema] == nil {
+		m.tenants[schema] = map[string]identity.Member{}
+	}
+	return fn(m.tenants[schema])
+}
+
+// ByID implements [identity.Members].
+func (m *Members) ByID(ctx context.Context, id string) (member identity.Member, err error) {
+	err = m.of(ctx, func(members map[string]identity.Member) error {
+		var ok bool
+		if member, ok = members[id]; !ok {
+			return identity.ErrNoMember
+		}
+		return nil
+	})
+	return member, err
+}
+
+// ByIDs implements [identity.Members].
+func (m *Members) ByIDs(ctx context.Context, ids []string) (found []identity.Member, err error) {
+	err = m.of(ctx, func(members map[string]identity.Member) error {
+		for _, id := range ids {
+			if member, ok := members[id]; ok {
+				found = append(found, member)
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// All implements [identity.Members].
+func (m *Members) All(ctx context.Context) (all []identity.Member, err error) {
+	err = m.of(ctx, func(members map[string]identity.Member) error {
+		all = slices.SortedFunc(maps.Values(members), func(a, b identity.Member) int { return cmp.Compare(a.ID, b.ID) })
+		return nil
+	})
+	return all, err
+}
+
+// Put implements [identity.Members].
+func (m *Members) Put(ctx context.Context, put []identity.Member) error {
+	return m.of(ctx, func(members map[string]identity.Member) error {
+		after := maps.Clone(members)
+		now := time.Now()
+		for _, member := range put {
+			stored, known := members[member.ID]
+			member.LastSeenAt, member.CreatedAt, member.UpdatedAt = stored.LastSeenAt, stored.CreatedAt, now
+			if !known {
+				member.CreatedAt = now
+			}
+			after[member.ID] = member
+		}
+		holders := map[string]bool{}
+		for _, member := range after {
+			address := strings.ToLower(member.Email)
+			if !member.IsActive || address == "" {
+				continue
+			}
+			if holders[address] {
+				return fault.New(fault.Conflict, "Another member has this address.")
+			}
+			holders[address] = true
+		}
+		maps.Copy(members, after)
+		return nil
+	})
+}
+
+// CompleteOnboarding implements [identity.Members].
+func (m *Members) CompleteOnboarding(ctx context.Context, id, phone string) (identity.Member, error) {
+	return m.update(ctx, id, func(member *identity.Member) {
+		member.Metadata.OnboardingComplete = true
+		if phone != "" {
+			member.Phone, member.Metadata.Phone = phone, phone
+		}
+		member.UpdatedAt = time.Now()
+	})
+}
+
+// Touch implements [identity.Members].
+func (m *Members) Touch(ctx context.Context, id string, at time.Time) error {
+	_, err := m.update(ctx, id, func(member *identity.Member) {
+		if at.After(member.LastSeenAt) {
+			member.LastSeenAt = at
+		}
+	})
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	return err
+}
+
+func (m *Members) update(ctx context.Context, id string, change func(*identity.Member)) (member identity.Member, err error) {
+	err = m.of(ctx, func(members map[string]identity.Member) error {
+		var ok bool
+		if member, ok = members[id]; !ok {
+			return identity.ErrNoMember
+		}
+		change(&member)
+		members[id] = member
+		return nil
+	})
+	return member, err
+}
+
+// Inbox keeps events in memory.
+type Inbox struct {
+	mu     sync.Mutex
+	events map[string]inboxRow
+}
+
+type inboxRow struct {
+	identity.InboxEvent
+	state  identity.InboxState
+	reason string
+	due    time.Time
+}
+
+// NewInbox returns an empty inbox.
+func NewInbox() *Inbox { return &Inbox{events: map[string]inboxRow{}} }
+
+// Snapshot implements [memtx.Store].
+func (i *Inbox) Snapshot() func() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	saved := maps.Clone(i.events)
+	return func() {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		// An event that came meanwhile is no part of the transaction.
+		for id, row := range i.events {
+			if _, known := saved[id]; !known {
+				saved[id] = row
+			}
+		}
+		i.events = saved
+	}
+}
+
+// Add implements [identity.Inbox].
+func (i *Inbox) Add(ctx context.Context, event identity.InboxEvent) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if _, known := i.events[event.ID]; known {
+		return false, nil
+	}
+	i.events[event.ID] = inboxRow{InboxEvent: event, state: identity.InboxPending, due: event.ReceivedAt}
+	return true, nil
+}
+
+// Next implements [identity.Inbox]; a [memtx.Transactor] runs one transaction
+// at a time, which keeps the event from others.
+func (i *Inbox) Next(ctx context.Context, now time.Time) (identity.InboxEvent, bool, error) {
+	row, ok, err := i.next(ctx)
+	if err != nil || !ok || row.due.After(now) {
+		return identity.InboxEvent{}, false, err
+	}
+	return row.InboxEvent, true, nil
+}
+
+func (i *Inbox) next(ctx context.Context) (first inboxRow, ok bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return inboxRow{}, false, err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, row := range i.events {
+		if row.state == identity.InboxPending && (!ok || cmp.Or(row.due.Compare(first.due), cmp.Compare(row.ID, first.ID)) < 0) {
+			first, ok = row, true
+		}
+	}
+	return first, ok, nil
+}
+
+// Finish implements [identity.Inbox].
+func (i *Inbox) Finish(ctx context.Context, id string, state identity.InboxState) error {
+	return i.change(ctx, id, func(row *inboxRow) { row.state, row.reason = state, "" })
+}
+
+// Fail implements [identity.Inbox].
+func (i *Inbox) Fail(ctx context.Context, id, reason string, retryAt time.Time) error {
+	return i.change(ctx, id, func(row *inboxRow) {
+		row.Attempts++
+		row.reason, row.due = reason, retryAt
+		if retryAt.IsZero() {
+			row.state = identity.InboxDead
+		}
+	})
+}
+
+func (i *Inbox) change(ctx context.Context, id string, change func(*inboxRow)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if row, ok := i.events[id]; ok && row.state == identity.InboxPending {
+		change(&row)
+		i.events[id] = row
+	}
+	return nil
+}
+
+// State returns what became of an event, with the reason of its last failure;
+// ok is false for one that never came.
+func (i *Inbox) State(id string) (state identity.InboxState, reason string, ok bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	row, ok := i.events[id]
+	return row.state, row.reason, ok
+}
+
+// Provider answers from a directory that tests fill.
+type Provider struct {
+	*Directory
+	// Err, when set, is what every call fails with.
+	Err error
+}
+
+// NewProvider returns a provider that knows nobody.
+func NewProvider() *Provider { return &Provider{Directory: NewDirectory()} }
+
+var errUnknown = fault.New(fault.NotFound, "The identity provider does not know that.")
+
+// Observe implements [identity.Provider].
+func (p *Provider) Observe(ctx context.Context, organizationID, accountID string) (identity.Observation, error) {
+	o, err := p.ObserveAccount(ctx, accountID)
+	if err != nil {
+		return identity.Observation{}, err
+	}
+	o.Memberships = slices.DeleteFunc(o.Memberships, func(m identity.Membership) bool { return m.OrganizationID != organizationID })
+	o.Organizations = slices.DeleteFunc(o.Organizations, func(o identity.Organization) bool { return o.ID != organizationID })
+	if len(o.Memberships) == 0 {
+		return identity.Observation{}, errUnknown
+	}
+	return o, nil
+}
+
+// ObserveAccount implements [identity.Provider].
+func (p *Provider) ObserveAccount(ctx context.Context, accountID string) (identity.Observation, error) {
+	if p.Err != nil {
+		return identity.Observation{}, p.Err
+	}
+	accounts, err := p.Accounts(ctx, []string{accountID})
+	if err != nil {
+		return identity.Observation{}, err
+	}
+	if len(accounts) == 0 || accounts[0].Deleted() {
+		return identity.Observation{}, errUnknown
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := identity.Observation{Accounts: accounts}
+	for _, m := range p.memberships {
+		if m.AccountID == accountID && !m.Deleted() && !p.organizations[m.OrganizationID].Deleted() {
+			o.Memberships = append(o.Memberships, m)
+			o.Organizations = append(o.Organizations, p.organizations[m.OrganizationID])
+		}
+	}
+	return o, nil
+}
+
+// UpdateName implements [identity.Provider].
+func (p *Provider) UpdateName(ctx context.Context, accountID, firstName, lastName string) (identity.Account, error) {
+	o, err := p.ObserveAccount(ctx, accountID)
+	if err != nil {
+		return identity.Account{}, err
+	}
+	account := o.Accounts[0]
+	account.FirstName = cmp.Or(firstName, account.FirstName)
+	account.LastName = cmp.Or(lastName, account.LastName)
+	account.UpdatedAt = account.UpdatedAt.Add(time.Second)
+	return account, p.Put(ctx, identity.Observation{Accounts: []identity.Account{account}})
+}
