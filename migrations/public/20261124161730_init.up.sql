@@ -78,7 +78,7 @@ CREATE UNIQUE INDEX "tenants_slug_key" ON "tenants" ("slug");
 CREATE TABLE "webhook_inbox" (
   "id" text NOT NULL,
   "type" text NOT NULL,
-  "payload" jsonb NOT NULL,
+  "payload" json NOT NULL,
   "state" text NOT NULL DEFAULT 'pending',
   "attempts" integer NOT NULL DEFAULT 0,
   "last_error" text NOT NULL DEFAULT '',

@@ -86,7 +86,7 @@ CREATE TABLE directory_ownerships (
 CREATE TABLE webhook_inbox (
     id              text        NOT NULL, -- the svix-id
     type            text        NOT NULL,
-    payload         jsonb       NOT NULL,
+    payload         json        NOT NULL, -- as it was signed; jsonb would refuse some of it
     state           text        NOT NULL DEFAULT 'pending',
     attempts        integer     NOT NULL DEFAULT 0,
     last_error      text        NOT NULL DEFAULT '',
