@@ -1,0 +1,234 @@
+package httpserver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/go-chi/chi/v5"
+
+	"github.com/tenonhq/tenon/platform/fault"
+)
+
+// huma builds its own errors through package variables; this is the only place
+// that sets any.
+func init() {
+	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
+		return describe(context.Background(), humaError(nil, status, message, errs)).problem
+	}
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
+		err := humaError(ctx.Operation(), status, message, errs)
+		a := errorsFrom(ctx.Context()).log(ctx.Context(), err)
+		for name, values := range a.problem.header {
+			ctx.SetHeader(name, strings.Join(values, ", "))
+		}
+		return a.problem
+	}
+	// Otherwise {"name": …, "NAME": …} validates the one and uses the other.
+	huma.ValidateStrictCasing = true
+}
+
+// Security schemes of the OpenAPI document.
+const (
+	sessionScheme = "session"
+	bearerScheme  = "bearer"
+)
+
+const (
+	jsonType       = "application/json"
+	mergePatchType = "application/merge-patch+json"
+)
+
+// newDocument returns the OpenAPI document that every surface's operations go
+// into.
+func newDocument(info huma.Info) *huma.OpenAPI {
+	if info.Title == "" {
+		info.Title = "Tenon"
+	}
+	if info.Version == "" {
+		info.Version = "1"
+	}
+	return &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info:    &info,
+		Components: &huma.Components{
+			Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				sessionScheme: {Type: "apiKey", In: "cookie", Name: "__session", Description: "The browser's session."},
+				bearerScheme:  {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A session token."},
+			},
+		},
+		OnAddOperation: []huma.AddOpFunc{documentTenant, documentMergePatch},
+	}
+}
+
+// documentTenant declares the path parameter that the surface's prefix brings
+// and that no input struct needs.
+func documentTenant(_ *huma.OpenAPI, op *huma.Operation) {
+	declared := slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "path" && p.Name == TenantParam })
+	if strings.Contains(op.Path, tenantPrefix) && !declared {
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: TenantParam, In: "path", Required: true, Description: "The tenant's slug.",
+			Schema: &huma.Schema{Type: huma.TypeString}, Example: "acme",
+		})
+	}
+}
+
+// documentMergePatch lets a PATCH say what its body is (RFC 7396); plain JSON
+// means the same.
+func documentMergePatch(_ *huma.OpenAPI, op *huma.Operation) {
+	if op.Method == http.MethodPatch && op.RequestBody != nil && op.RequestBody.Content[jsonType] != nil {
+		op.RequestBody.Content[mergePatchType] = op.RequestBody.Content[jsonType]
+	}
+}
+
+// newAPI returns an API whose operations are served by router under prefix and
+// documented in document.
+func newAPI(router chi.Router, document *huma.OpenAPI, prefix string, surface Surface) huma.API {
+	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: decodeJSON}
+	base := huma.NewAPI(huma.Config{
+		OpenAPI:       document,
+		Formats:       map[string]huma.Format{jsonType: format, "json": format},
+		DefaultFormat: jsonType,
+	}, chiAdapter{router})
+	group := huma.NewGroup(base, prefix)
+	if surface != Public {
+		group.UseSimpleModifier(func(op *huma.Operation) {
+			if op.Security == nil {
+				op.Security = []map[string][]string{{sessionScheme: {}}, {bearerScheme: {}}}
+			}
+		})
+	}
+	return group
+}
+
+// Register adds an operation to api. Its handler returns errors as use cases
+// do, by fault kind; they are logged and answered in the same place as all
+// others.
+//
+// What is submitted is checked in this order: the operation's middlewares (see
+// [Guard]), the content type (415), and then parameters and body together
+// (422). Unknown query parameters and JSON properties are errors.
+func Register[I, O any](api huma.API, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
+	op.MaxBodyBytes = -1 // the router's limit holds; huma's is off by one
+	op.RejectUnknownQueryParameters = true
+	op.Middlewares = append(slices.Clone(op.Middlewares), requireMediaType)
+	huma.Register(api, op, func(ctx context.Context, input *I) (*O, error) {
+		output, err := handler(ctx, input)
+		if err != nil {
+			return nil, errorsFrom(ctx).log(ctx, err).problem
+		}
+		return output, nil
+	})
+}
+
+// Guard returns a middleware for an operation that runs check before any of
+// the input is looked at, so that 403 comes before 422.
+func Guard(check func(context.Context) error) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		if err := check(ctx.Context()); err != nil {
+			writeHumaError(ctx, err)
+			return
+		}
+		next(ctx)
+	}
+}
+
+func writeHumaError(ctx huma.Context, err error) {
+	r, w := humachi.Unwrap(ctx)
+	WriteError(w, r, err)
+}
+
+// requireMediaType refuses bodies of a type that the operation does not take.
+// huma by itself takes anything that ends in "+json".
+func requireMediaType(ctx huma.Context, next func(huma.Context)) {
+	body := ctx.Operation().RequestBody
+	if contentType := ctx.Header("Content-Type"); body != nil && contentType != "" {
+		mediaType, _, err := mime.ParseMediaType(contentType)
+		if _, ok := body.Content[mediaType]; err != nil || !ok {
+			writeHumaError(ctx, errUnsupportedMediaType(mediaTypes(body)))
+			return
+		}
+	}
+	next(ctx)
+}
+
+func mediaTypes(body *huma.RequestBody) []string {
+	var types []string
+	for mediaType := range body.Content {
+		types = append(types, mediaType)
+	}
+	slices.Sort(types)
+	return types
+}
+
+// serveDocument answers the OpenAPI document, encoded once all modules have
+// registered.
+func serveDocument(document *huma.OpenAPI) http.HandlerFunc {
+	encoded := sync.OnceValues(func() ([]byte, error) { return json.Marshal(document) })
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := encoded()
+		if err != nil {
+			WriteError(w, r, fault.Wrap("encode the OpenAPI document", err))
+			return
+		}
+		w.Header().Set("Content-Type", "application/openapi+json")
+		w.Header().Set("Cache-Control", "public, max-age=300")
+		_, _ = w.Write(body) // fails only when the client has gone
+	}
+}
+
+// chiAdapter is humachi's with the read deadline left to the server: huma sets
+// one of its own on the connection and never takes it back, which ends the
+// context of a handler that works longer.
+type chiAdapter struct{ router chi.Router }
+
+func (a chiAdapter) Handle(op *huma.Operation, handler func(huma.Context)) {
+	a.router.MethodFunc(op.Method, op.Path, func(w http.ResponseWriter, r *http.Request) {
+		handler(chiContext{humachi.NewContext(op, r, w)})
+	})
+}
+
+func (a chiAdapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.router.ServeHTTP(w, r) }
+
+type humaContext huma.Context
+
+type chiContext struct{ humaContext }
+
+func (chiContext) SetReadDeadline(time.Time) error { return nil }
+
+// Unwrap is how humachi finds its own context.
+func (c chiContext) Unwrap() huma.Context { return c.humaContext }
+
+// humaError classifies an error that huma made. op is nil outside of a
+// request.
+func humaError(op *huma.Operation, status int, message string, errs []error) error {
+	cause := errors.Join(append([]error{errors.New(message)}, logSafe(errs)...)...)
+	for _, err := range errs {
+		if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return errBodyTooLarge(tooLarge.Limit).WithCause(cause)
+		}
+	}
+	switch status {
+	case http.StatusBadRequest:
+		malformed := errMalformed("The body is not valid JSON.")
+		if len(errs) == 0 {
+			malformed = errMalformed("The body is missing.")
+		}
+		malformed.fault = malformed.fault.WithCause(cause)
+		return malformed
+	case http.StatusRequestTimeout:
+		return errBodyTimeout()
+	case http.StatusUnprocessableEntity:
+		return fault.InvalidFields(validationFields(op, errs)...)
+	}
+	return fault.New(fault.Internal, "").WithCause(cause)
+}

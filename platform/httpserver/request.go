@@ -1,0 +1,98 @@
+package httpserver
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+)
+
+// requestState is what this package remembers of a request while it runs.
+type requestState struct {
+	id       string
+	errors   *ErrorWriter
+	response middleware.WrapResponseWriter
+
+	mu    sync.Mutex
+	attrs []slog.Attr
+}
+
+type stateKey struct{}
+
+func stateFrom(ctx context.Context) *requestState {
+	state, _ := ctx.Value(stateKey{}).(*requestState)
+	return state
+}
+
+func (s *requestState) annotations() []slog.Attr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]slog.Attr(nil), s.attrs...)
+}
+
+// RequestID returns the id of ctx's request: what the client got as
+// X-Request-Id and what every log line of the request carries. It is "" outside
+// of a request.
+func RequestID(ctx context.Context) string {
+	if state := stateFrom(ctx); state != nil {
+		return state.id
+	}
+	return ""
+}
+
+// ClientIP returns the address of the client, not of a proxy in front of this
+// server. It is the zero Addr when a trusted proxy did not say who the client
+// is.
+func ClientIP(ctx context.Context) netip.Addr { return middleware.GetClientIPAddr(ctx) }
+
+// Annotate adds attributes, such as the tenant and the person, to the
+// request's line in the access log and to its errors. It does nothing outside
+// of a request. Safe for concurrent use.
+func Annotate(ctx context.Context, attrs ...slog.Attr) {
+	state := stateFrom(ctx)
+	if state == nil {
+		return
+	}
+	state.mu.Lock()
+	defer state.mu.Unlock()
+	state.attrs = append(state.attrs, attrs...)
+}
+
+// WriteError answers r's error with the [ErrorWriter] of the router that r came
+// through, for middleware and handlers that have none at hand.
+func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	errorsFrom(r.Context()).Write(w, r, err)
+}
+
+func errorsFrom(ctx context.Context) *ErrorWriter {
+	if state := stateFrom(ctx); state != nil {
+		return state.errors
+	}
+	return new(ErrorWriter)
+}
+
+// PathParam returns the path parameter called name, decoded. chi hands out the
+// encoded form for paths that did not need their encoding, such as "/%61cme".
+func PathParam(r *http.Request, name string) string {
+	value := chi.URLParam(r, name)
+	if r.URL.RawPath == "" {
+		return value
+	}
+	// A path that does not decode never gets past net/http.
+	decoded, err := url.PathUnescape(value)
+	if err != nil {
+		return ""
+	}
+	return decoded
+}
+
+// responseStarted reports whether a status has been sent for ctx's request.
+func responseStarted(ctx context.Context) bool {
+	state := stateFrom(ctx)
+	return state != nil && state.response.Status() != 0
+}

@@ -1,0 +1,243 @@
+package httpserver
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-chi/chi/v5"
+
+	"github.com/tenonhq/tenon/platform/fault"
+)
+
+// Config is what the edge needs to know.
+type Config struct {
+	// PublicURL is where people and programs reach the application. Its origin
+	// is trusted by the CSRF check; with https, HSTS is on.
+	PublicURL *url.URL
+	// TrustedProxies are the addresses whose X-Forwarded-For and X-Request-Id
+	// are believed; without any, neither header is.
+	TrustedProxies []netip.Prefix
+	// BodyLimit bounds request bodies in bytes; 0 is 1 MiB.
+	BodyLimit int64
+	// RequestTimeout is the deadline of a request's work; 0 is 30 seconds.
+	RequestTimeout time.Duration
+	// Logger takes the access log and the errors; nil is slog.Default.
+	Logger *slog.Logger
+	// ErrorPage answers errors outside of the API; nil answers problem+json.
+	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, err *fault.Error, requestID string)
+	// ContentSecurityPolicy is the header's value for every answer; "" is
+	// "default-src 'none'; frame-ancestors 'none'".
+	ContentSecurityPolicy string
+	// CSRFBypass lists patterns, in http.ServeMux's syntax, of requests that
+	// prove their origin otherwise, such as signed webhooks.
+	CSRFBypass []string
+	// Readiness is asked by /readyz; nil is always ready.
+	Readiness *Readiness
+	// API is the title, version and description of the OpenAPI document.
+	API huma.Info
+
+	// SignedIn lets requests with a valid session pass and answers all others.
+	SignedIn func(http.Handler) http.Handler
+	// Tenant runs after SignedIn and lets requests of members of the tenant in
+	// the path parameter [TenantParam] pass. It puts the tenant into the
+	// context.
+	Tenant func(http.Handler) http.Handler
+}
+
+// TenantParam is the path parameter that names the tenant; read it with
+// [PathParam].
+const TenantParam = "tenant"
+
+// Surface is the part of the application that a route belongs to. It decides
+// where the route's path starts and what was checked before it runs.
+type Surface uint8
+
+const (
+	// Public routes are for anybody. Pages at "/", operations at "/api".
+	Public Surface = iota
+	// SignedIn routes need a session but no tenant. Pages at "/", operations
+	// at "/api".
+	SignedIn
+	// TenantPages are pages of one tenant, at "/{tenant}".
+	TenantPages
+	// TenantAPI are operations on one tenant, at "/api/tenants/{tenant}".
+	TenantAPI
+)
+
+const (
+	apiPrefix       = "/api"
+	tenantPrefix    = "/{" + TenantParam + "}"
+	tenantAPIPrefix = apiPrefix + "/tenants" + tenantPrefix
+	openAPIPath     = apiPrefix + "/openapi.json"
+)
+
+// Mount is what a module hands to the router.
+type Mount struct {
+	Surface Surface
+	// Routes registers pages and plain handlers. Paths are relative to the
+	// surface for TenantPages and absolute otherwise.
+	Routes func(chi.Router)
+	// Operations registers REST operations with [Register], with paths
+	// relative to the surface's API prefix.
+	Operations func(huma.API)
+}
+
+// Router serves the whole application.
+type Router struct {
+	// Errors is what answers failed requests, for handlers that are built
+	// outside of the router.
+	Errors *ErrorWriter
+
+	config  Config
+	mux     *chi.Mux
+	origins *http.CrossOriginProtection
+	openAPI *huma.OpenAPI
+}
+
+// New builds the router. It fails for a configuration that would leave a
+// surface unprotected.
+func New(config Config, mounts ...Mount) (*Router, error) {
+	rt := &Router{
+		config:  config,
+		mux:     chi.NewMux(),
+		origins: http.NewCrossOriginProtection(),
+		openAPI: newDocument(config.API),
+		Errors:  &ErrorWriter{Logger: config.Logger, Page: config.ErrorPage},
+	}
+	if err := rt.complete(mounts); err != nil {
+		return nil, fmt.Errorf("httpserver: %w", err)
+	}
+	rt.mux.Use(rt.chain()...)
+	rt.mux.NotFound(rt.Errors.Handle(rt.notFound))
+	rt.mux.MethodNotAllowed(rt.Errors.Handle(rt.methodNotAllowed))
+	rt.mux.Get(healthPath, rt.serveHealth)
+	rt.mux.Get(readyPath, rt.serveReady)
+	rt.mux.Get(openAPIPath, serveDocument(rt.openAPI))
+
+	pages := chi.NewRouter()
+	pages.NotFound(rt.Errors.Handle(rt.notFound))
+	pages.MethodNotAllowed(rt.Errors.Handle(rt.methodNotAllowed))
+	if config.SignedIn != nil && config.Tenant != nil {
+		pages.Use(config.SignedIn, config.Tenant)
+	}
+	hasPages := false
+	for _, mount := range mounts {
+		router, prefix := chi.Router(rt.mux), apiPrefix
+		switch mount.Surface {
+		case SignedIn:
+			router = rt.mux.With(config.SignedIn)
+		case TenantPages:
+			router, hasPages = pages, true
+		case TenantAPI:
+			router, prefix = rt.mux.With(config.SignedIn, config.Tenant), tenantAPIPrefix
+		}
+		if mount.Routes != nil {
+			mount.Routes(router)
+		}
+		if mount.Operations != nil {
+			mount.Operations(newAPI(router, rt.openAPI, prefix, mount.Surface))
+		}
+	}
+	if hasPages {
+		rt.mux.Mount(tenantPrefix, pages)
+	}
+	return rt, nil
+}
+
+// complete fills in defaults and checks that no surface lacks its checks.
+func (rt *Router) complete(mounts []Mount) error {
+	config := &rt.config
+	if config.PublicURL == nil || config.PublicURL.Host == "" {
+		return errors.New("the public URL is missing")
+	}
+	if config.BodyLimit == 0 {
+		config.BodyLimit = 1 << 20
+	}
+	if config.RequestTimeout == 0 {
+		config.RequestTimeout = 30 * time.Second
+	}
+	if config.ContentSecurityPolicy == "" {
+		config.ContentSecurityPolicy = "default-src 'none'; frame-ancestors 'none'"
+	}
+	if config.Readiness == nil {
+		config.Readiness = new(Readiness)
+	}
+	if err := rt.origins.AddTrustedOrigin(config.PublicURL.Scheme + "://" + config.PublicURL.Host); err != nil {
+		return err
+	}
+	for _, pattern := range config.CSRFBypass {
+		rt.origins.AddInsecureBypassPattern(pattern)
+	}
+	for _, mount := range mounts {
+		switch {
+		case mount.Surface > TenantAPI:
+			return fmt.Errorf("unknown surface %d", mount.Surface)
+		case mount.Surface != Public && config.SignedIn == nil:
+			return errors.New("a mount needs sessions, and there is no SignedIn middleware")
+		case (mount.Surface == TenantPages || mount.Surface == TenantAPI) && config.Tenant == nil:
+			return errors.New("a mount needs a tenant, and there is no Tenant middleware")
+		case mount.Surface == TenantPages && mount.Operations != nil:
+			return errors.New("operations of a tenant belong on the TenantAPI surface")
+		case mount.Surface == TenantAPI && mount.Routes != nil:
+			return errors.New("the TenantAPI surface takes operations only")
+		}
+	}
+	return nil
+}
+
+// ServeHTTP makes the router a handler.
+func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) { rt.mux.ServeHTTP(w, r) }
+
+// Routes lists the router's routes, for tests that walk them with chi.Walk.
+func (rt *Router) Routes() chi.Routes { return rt.mux }
+
+// OpenAPI is the document of every registered operation.
+func (rt *Router) OpenAPI() *huma.OpenAPI { return rt.openAPI }
+
+// ReservedSegments returns the first path segments that routes use as they
+// are, sorted: no tenant may have one of them as its slug.
+func (rt *Router) ReservedSegments() []string {
+	var segments []string
+	// The walk only fails when the function does.
+	_ = chi.Walk(rt.mux, func(_, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		first, _, _ := strings.Cut(strings.TrimPrefix(route, "/"), "/")
+		if first != "" && !strings.ContainsAny(first, "{*") {
+			segments = append(segments, first)
+		}
+		return nil
+	})
+	slices.Sort(segments)
+	return slices.Compact(segments)
+}
+
+func (rt *Router) notFound(http.ResponseWriter, *http.Request) error { return errNoSuchAddress }
+
+// methodNotAllowed finds out by itself what is allowed: chi tells only its own
+// handler.
+func (rt *Router) methodNotAllowed(_ http.ResponseWriter, r *http.Request) error {
+	path := r.URL.RawPath
+	if path == "" {
+		path = r.URL.Path
+	}
+	var allowed []string
+	for _, method := range []string{
+		http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost, http.MethodPut,
+	} {
+		lookup := method
+		if method == http.MethodHead {
+			lookup = http.MethodGet // served by GetHead
+		}
+		if rt.mux.Match(chi.NewRouteContext(), lookup, path) {
+			allowed = append(allowed, method)
+		}
+	}
+	return errMethodNotAllowed(allowed)
+}
