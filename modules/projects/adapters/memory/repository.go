@@ -1,0 +1,214 @@
+// Package memory keeps projects in memory, for tests of use cases and of the
+// whole application without a database.
+package memory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tenonhq/tenon/modules/projects"
+	"github.com/tenonhq/tenon/platform/tenant"
+)
+
+var _ projects.Repository = (*Repository)(nil)
+
+// Repository implements [projects.Repository]. Every tenant has a table of its
+// own.
+type Repository struct {
+	mu     sync.Mutex
+	tables map[tenant.Schema]*table
+	now    func() time.Time
+}
+
+type table struct {
+	rows   []projects.Project
+	lastID int64
+}
+
+// NewRepository returns a repository without projects.
+func NewRepository() *Repository {
+	return &Repository{tables: map[tenant.Schema]*table{}, now: time.Now}
+}
+
+var errNoTenant = errors.New("projects: no tenant in the context")
+
+// lock returns the table of the context's tenant, and what gives it back.
+func (r *Repository) lock(ctx context.Context) (t *table, unlock func(), err error) {
+	schema, ok := tenant.FromContext(ctx)
+	if !ok {
+		return nil, nil, errNoTenant
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	r.mu.Lock()
+	t = r.tables[schema]
+	if t == nil {
+		t = new(table)
+		r.tables[schema] = t
+	}
+	return t, r.mu.Unlock, nil
+}
+
+// timestamp is now with PostgreSQL's precision.
+func (r *Repository) timestamp() time.Time { return r.now().UTC().Truncate(time.Microsecond) }
+
+func (t *table) index(scope projects.Scope, slug projects.Slug) (int, error) {
+	i := slices.IndexFunc(t.rows, func(p projects.Project) bool { return p.Slug == slug && scope.Includes(p) })
+	if i < 0 {
+		return 0, projects.ErrNotFound
+	}
+	return i, nil
+}
+
+func (t *table) isTaken(slug projects.Slug, except int64) bool {
+	return slices.ContainsFunc(t.rows, func(p projects.Project) bool { return p.Slug == slug && p.ID != except })
+}
+
+// newest returns the matching projects, the newest first.
+func (t *table) newest(match func(projects.Project) bool) []projects.Project {
+	found := slices.DeleteFunc(slices.Clone(t.rows), func(p projects.Project) bool { return !match(p) })
+	slices.SortFunc(found, func(a, b projects.Project) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
+	})
+	return found
+}
+
+// List implements [projects.Repository].
+func (r *Repository) List(ctx context.Context, scope projects.Scope, listing projects.Listing) ([]projects.Project, error) {
+	t, unlock, err := r.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	found := t.newest(func(p projects.Project) bool {
+		return scope.Includes(p) && passes(p, listing.Filter) && isAfter(p, listing.After)
+	})
+	return found[:min(listing.Limit, len(found))], nil
+}
+
+func passes(p projects.Project, filter projects.Filter) bool {
+	search := strings.ToLower(filter.Search)
+	contains := func(text string) bool { return strings.Contains(strings.ToLower(text), search) }
+	return (filter.Status == "" || p.Status == filter.Status) &&
+		(filter.CreatedBy == "" || p.CreatedBy == filter.CreatedBy) &&
+		(contains(p.Name) || contains(p.Slug.String()) || contains(p.Description))
+}
+
+func isAfter(p projects.Project, cursor projects.Cursor) bool {
+	createdAt, id := cursor.Position()
+	return cursor.IsZero() || cmp.Or(p.CreatedAt.Compare(createdAt), cmp.Compare(p.ID, id)) < 0
+}
+
+// BySlug implements [projects.Repository].
+func (r *Repository) BySlug(ctx context.Context, scope projects.Scope, slug projects.Slug) (projects.Project, error) {
+	t, unlock, err := r.lock(ctx)
+	if err != nil {
+		return projects.Project{}, err
+	}
+	defer unlock()
+	i, err := t.index(scope, slug)
+	if err != nil {
+		return projects.Project{}, err
+	}
+	return t.rows[i], nil
+}
+
+// Insert implements [projects.Repository].
+func (r *Repository) Insert(ctx context.Context, p projects.Project) (projects.Project, error) {
+	t, unlock, err := r.lock(ctx)
+	if err != nil {
+		return projects.Project{}, err
+	}
+	defer unlock()
+	if t.isTaken(p.Slug, 0) {
+		return projects.Project{}, projects.ErrSlugTaken
+	}
+	t.lastID++
+	p.ID, p.CreatedAt = t.lastID, r.timestamp()
+	p.UpdatedAt = p.CreatedAt
+	t.rows = append(t.rows, p)
+	return p, nil
+}
+
+// Update implements [projects.Repository].
+func (r *Repository) Update(ctx context.Context, scope projects.Scope, slug projects.Slug, edits projects.Edits) (projects.Project, error) {
+	t, unlock, err := r.lock(ctx)
+	if err != nil {
+		return projects.Project{}, err
+	}
+	defer unlock()
+	i, err := t.index(scope, slug)
+	if err != nil {
+		return projects.Project{}, err
+	}
+	changed := edits.Apply(t.rows[i])
+	if t.isTaken(changed.Slug, changed.ID) {
+		return projects.Project{}, projects.ErrSlugTaken
+	}
+	changed.UpdatedAt = r.timestamp()
+	t.rows[i] = changed
+	return changed, nil
+}
+
+// Delete implements [projects.Repository].
+func (r *Repository) Delete(ctx context.Context, scope projects.Scope, slug projects.Slug) (projects.Project, error) {
+	t, unlock, err := r.lock(ctx)
+	if err != nil {
+		return projects.Project{}, err
+	}
+	defer unlock()
+	i, err := t.index(scope, slug)
+	if err != nil {
+		return projects.Project{}, err
+	}
+	deleted := t.rows[i]
+	t.rows = slices.Delete(t.rows, i, i+1)
+	return deleted, nil
+}
+
+// Summarize implements [projects.Repository].
+func (r *Repository) Summarize(ctx context.Context, scope projects.Scope, accountID string, recent int) (projects.Summary, error) {
+	t, unlock, err := r.lock(ctx)
+	if err != nil {
+		return projects.Summary{}, err
+	}
+	defer unlock()
+	found := t.newest(scope.Includes)
+	summary := projects.Summary{All: len(found), Recent: found[:min(recent, len(found))]}
+	for _, p := range found {
+		switch p.Status {
+		case projects.StatusActive:
+			summary.Active++
+		case projects.StatusArchived:
+			summary.Archived++
+		}
+		if p.CreatedBy == accountID {
+			summary.Mine++
+		}
+	}
+	return summary, nil
+}
+
+// Numbered implements [projects.Repository].
+func (r *Repository) Numbered(ctx context.Context, stem projects.Slug) ([]projects.Slug, error) {
+	t, unlock, err := r.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var found []projects.Slug
+	for _, p := range t.rows {
+		suffix, ok := strings.CutPrefix(p.Slug.String(), stem.String())
+		digits, hyphen := strings.CutPrefix(suffix, "-")
+		if ok && (suffix == "" || hyphen && digits != "" && strings.Trim(digits, "0123456789") == "") {
+			found = append(found, p.Slug)
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,48 @@
+package projects
+
+import (
+	"context"
+
+	"github.com/tenonhq/tenon/platform/fault"
+)
+
+// Repository stores the projects of the tenant in the context; without a tenant
+// every method fails. Projects outside of a method's scope are left alone and
+// cannot be told from those that do not exist. projectstest holds the suite
+// that every implementation passes.
+type Repository interface {
+	// List returns the projects of scope that pass the listing's filter, after
+	// its cursor, at most its limit, the newest first.
+	List(ctx context.Context, scope Scope, listing Listing) ([]Project, error)
+	// BySlug returns one project. Errors: [ErrNotFound].
+	BySlug(ctx context.Context, scope Scope, slug Slug) (Project, error)
+	// Insert adds a project, whose ID and times it decides, and returns it.
+	// Errors: [ErrSlugTaken], after which a transaction can go on.
+	Insert(ctx context.Context, p Project) (Project, error)
+	// Update makes edits and returns the project as it is then. Errors:
+	// [ErrNotFound], [ErrSlugTaken].
+	Update(ctx context.Context, scope Scope, slug Slug, edits Edits) (Project, error)
+	// Delete removes a project and returns it as it was. Errors: [ErrNotFound].
+	Delete(ctx context.Context, scope Scope, slug Slug) (Project, error)
+	// Summarize counts the projects of scope, those that the member with
+	// accountID made among them, and returns the newest ones, at most recent.
+	Summarize(ctx context.Context, scope Scope, accountID string, recent int) (Summary, error)
+	// Numbered returns which of the tenant's slugs are stem, or stem with a
+	// hyphen and digits behind it, in no particular order.
+	Numbered(ctx context.Context, stem Slug) ([]Slug, error)
+}
+
+// Summary is a tenant's projects at a glance.
+type Summary struct {
+	All, Active, Archived, Mine int
+	// Recent are the newest projects, the newest first.
+	Recent []Project
+}
+
+// ErrNotFound is what a caller gets for a project that does not exist and for
+// one they may not see: the two cannot be told apart from outside.
+var ErrNotFound = fault.New(fault.NotFound, "There is no such project, or you may not see it.")
+
+// ErrSlugTaken is what a caller gets who asks for another project's slug.
+var ErrSlugTaken = fault.New(fault.Conflict, "The slug is taken.").
+	WithField("slug", "Another project has this slug. Choose another one.")

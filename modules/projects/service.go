@@ -1,0 +1,182 @@
+package projects
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/platform/fault"
+)
+
+// Service is what can be done with projects. Every use case works in the tenant
+// of the context and on what the actor may see there.
+type Service struct {
+	repository Repository
+}
+
+// NewService returns a service over its port.
+func NewService(repository Repository) *Service { return &Service{repository: repository} }
+
+// List returns a page of the projects that the actor may see. Errors:
+// [fault.Invalid].
+func (s *Service) List(ctx context.Context, actor identity.Actor, listing Listing) (Page, error) {
+	scope := ScopeOf(actor, ActionView)
+	if scope.IsEmpty() {
+		return Page{}, identity.ErrForbidden
+	}
+	listing, err := listing.parse()
+	if err != nil {
+		return Page{}, err
+	}
+	limit := listing.Limit
+	listing.Limit++ // one more tells whether there is a next page
+	found, err := s.repository.List(ctx, scope, listing)
+	if err != nil {
+		return Page{}, fault.Wrap("list projects", err)
+	}
+	if len(found) <= limit {
+		return Page{Projects: found}, nil
+	}
+	return Page{Projects: found[:limit], Next: CursorAt(found[limit-1])}, nil
+}
+
+// recentProjects is how many projects a [Summary] shows.
+const recentProjects = 5
+
+// Summary returns the projects that the actor may see at a glance.
+func (s *Service) Summary(ctx context.Context, actor identity.Actor) (Summary, error) {
+	summary, err := s.repository.Summarize(ctx, ScopeOf(actor, ActionView), actor.AccountID, recentProjects)
+	return summary, fault.Wrap("summarize projects", err)
+}
+
+// Get returns the project that URLs name slug. Errors: [ErrNotFound].
+func (s *Service) Get(ctx context.Context, actor identity.Actor, slug string) (Project, error) {
+	return s.Authorize(ctx, actor, slug, ActionView)
+}
+
+// Authorize returns the project that URLs name slug if the actor may do action
+// to it. Adapters ask it before they look at what else was sent, so that
+// nobody learns from a refused value what they may not know. Errors:
+// [ErrNotFound] for a project that the actor may not see,
+// [identity.ErrForbidden] for one that they may see and no more.
+func (s *Service) Authorize(ctx context.Context, actor identity.Actor, slug string, action Action) (Project, error) {
+	// Text that cannot be a slug names no project.
+	parsed, err := ParseSlug(slug)
+	if err != nil {
+		return Project{}, ErrNotFound
+	}
+	project, err := s.repository.BySlug(ctx, ScopeOf(actor, ActionView), parsed)
+	switch {
+	case err != nil:
+		return Project{}, fault.Wrap("get project", err)
+	case !ScopeOf(actor, action).Includes(project):
+		return Project{}, identity.ErrForbidden
+	}
+	return project, nil
+}
+
+// AuthorizeCreate returns nil if the actor may create projects, and otherwise
+// [identity.ErrForbidden].
+func (s *Service) AuthorizeCreate(actor identity.Actor) error {
+	return actor.Require(identity.ProjectsCreate)
+}
+
+// Create adds a project, made by the actor. Errors: [identity.ErrForbidden],
+// [fault.Invalid], and [ErrSlugTaken] for a slug that was asked for; one that
+// is derived from the name gets a number instead.
+func (s *Service) Create(ctx context.Context, actor identity.Actor, draft Draft) (Project, error) {
+	if err := s.AuthorizeCreate(actor); err != nil {
+		return Project{}, err
+	}
+	project, err := draft.parse()
+	if err != nil {
+		return Project{}, err
+	}
+	project.CreatedBy = actor.AccountID
+	if project.Slug.IsZero() {
+		project, err = s.insertNumbered(ctx, project)
+	} else {
+		project, err = s.repository.Insert(ctx, project)
+	}
+	return project, fault.Wrap("create project", err)
+}
+
+// insertAttempts bounds how often a derived slug may be lost to somebody who
+// was faster. The choice doubles with each attempt, so hundreds at once get
+// through.
+const insertAttempts = 10
+
+// insertNumbered inserts p under the first free slug that its name suggests.
+func (s *Service) insertNumbered(ctx context.Context, p Project) (Project, error) {
+	stem := deriveSlug(p.Name)
+	p.Slug = stem
+	for attempt := range insertAttempts {
+		inserted, err := s.repository.Insert(ctx, p)
+		if !errors.Is(err, ErrSlugTaken) {
+			return inserted, err
+		}
+		taken, err := s.repository.Numbered(ctx, stem)
+		if err != nil {
+			return Project{}, err
+		}
+		p.Slug = free(stem, taken, rand.IntN(1<<attempt))
+	}
+	return Project{}, ErrSlugTaken
+}
+
+// free returns the first of stem, stem-2, stem-3 … that is not taken, once
+// skip others that are free were passed over.
+func free(stem Slug, taken []Slug, skip int) Slug {
+	for n := 1; ; n++ {
+		slug := stem.numbered(n)
+		if slices.Contains(taken, slug) {
+			continue
+		}
+		if skip == 0 {
+			return slug
+		}
+		skip--
+	}
+}
+
+// Update changes the project that URLs name slug and returns it as it is then.
+// Two changes at once are both made, the later one over the earlier where they
+// touch the same field. Errors: those of [Service.Authorize], then
+// [fault.Invalid], then [ErrSlugTaken].
+func (s *Service) Update(ctx context.Context, actor identity.Actor, slug string, change Change) (Project, error) {
+	edits, invalid := change.parse()
+	if invalid != nil || edits.IsZero() {
+		project, err := s.Authorize(ctx, actor, slug, ActionEdit)
+		return project, cmp.Or(err, invalid)
+	}
+	parsed, err := ParseSlug(slug)
+	if err != nil {
+		return Project{}, ErrNotFound
+	}
+	project, err := s.repository.Update(ctx, ScopeOf(actor, ActionEdit), parsed, edits)
+	return project, fault.Wrap("update project", s.explain(ctx, actor, slug, ActionEdit, err))
+}
+
+// Delete removes the project that URLs name slug and returns it as it was.
+// Errors: those of [Service.Authorize].
+func (s *Service) Delete(ctx context.Context, actor identity.Actor, slug string) (Project, error) {
+	parsed, err := ParseSlug(slug)
+	if err != nil {
+		return Project{}, ErrNotFound
+	}
+	project, err := s.repository.Delete(ctx, ScopeOf(actor, ActionDelete), parsed)
+	return project, fault.Wrap("delete project", s.explain(ctx, actor, slug, ActionDelete, err))
+}
+
+// explain tells a project that the actor may not change from one that is not
+// there, after a statement found none.
+func (s *Service) explain(ctx context.Context, actor identity.Actor, slug string, action Action, err error) error {
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	_, reason := s.Authorize(ctx, actor, slug, action)
+	return cmp.Or(reason, err)
+}
