@@ -1,0 +1,306 @@
+package config
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Config is the application's configuration. Each field that comes from the
+// environment carries the variable's name and default (env, envDefault), what
+// it is for (doc), what a value must be (want) and one that would do (example).
+type Config struct {
+	PublicURL       *url.URL       `env:"PUBLIC_URL,required" want:"the http or https origin that browsers see, without a path" example:"https://app.example.com" doc:"Where people reach the application; its origin is trusted for changes and for sessions"`
+	ListenAddr      string         `env:"LISTEN_ADDR" envDefault:":8080" want:"host:port, or :port for every interface" example:"127.0.0.1:8080" doc:"Address the server listens on"`
+	TrustedProxies  []netip.Prefix `env:"TRUSTED_PROXIES" want:"addresses or CIDR ranges, separated by commas" example:"10.0.0.0/8,127.0.0.1" doc:"Proxies whose X-Forwarded-For and X-Request-Id are believed; empty believes nobody"`
+	RequestTimeout  time.Duration  `env:"REQUEST_TIMEOUT" envDefault:"30s" want:"a duration from 1s to 10m" example:"30s" doc:"Deadline of one request"`
+	ShutdownDelay   time.Duration  `env:"SHUTDOWN_DELAY" envDefault:"0s" want:"a duration from 0s to 5m" example:"5s" doc:"How long to go on accepting after /readyz has turned unready, for load balancers to notice"`
+	ShutdownTimeout time.Duration  `env:"SHUTDOWN_TIMEOUT" envDefault:"10s" want:"a duration from 1s to 10m" example:"10s" doc:"How long running requests may take to finish at shutdown"`
+
+	DatabaseURL          Secret        `env:"DATABASE_URL,required" want:"a postgres:// URL with a host and a database" example:"postgres://tenon:secret@localhost:5432/tenon?sslmode=verify-full" doc:"PostgreSQL, directly or through PgBouncer in transaction mode"`
+	DatabaseMaxConns     int           `env:"DATABASE_MAX_CONNS" envDefault:"20" want:"a whole number from 1 to 1000" example:"20" doc:"Most connections this process opens"`
+	DatabaseConnLifetime time.Duration `env:"DATABASE_CONN_LIFETIME" envDefault:"5m" want:"a duration from 10s to 24h" example:"5m" doc:"Age at which a connection is replaced, which gives back the memory it holds for each tenant it has served"`
+
+	ClerkSecretKey             Secret   `env:"CLERK_SECRET_KEY,required" want:"a key that starts with sk_live_ or sk_test_" example:"sk_test_…" doc:"Secret key of the Clerk instance"`
+	ClerkPublishableKey        string   `env:"CLERK_PUBLISHABLE_KEY,required" want:"a key that starts with pk_live_ or pk_test_, complete and of the same instance as CLERK_SECRET_KEY" example:"pk_test_Y2xlcmsuZXhhbXBsZS5jb20k" doc:"Publishable key of the Clerk instance"`
+	ClerkWebhookSecret         Secret   `env:"CLERK_WEBHOOK_SECRET,required" want:"whsec_ and base64" example:"whsec_…" doc:"Signing secret of the webhook endpoint"`
+	ClerkWebhookSecretPrevious Secret   `env:"CLERK_WEBHOOK_SECRET_PREVIOUS" want:"whsec_ and base64, other than CLERK_WEBHOOK_SECRET" example:"whsec_…" doc:"The secret before, accepted as well while it is being replaced"`
+	ClerkAPIURL                *url.URL `env:"CLERK_API_URL" envDefault:"https://api.clerk.com" want:"an http or https origin, without a path" example:"https://api.clerk.com" doc:"Clerk's Backend API"`
+	ClerkProxyURL              *url.URL `env:"CLERK_PROXY_URL" want:"an http or https URL" example:"https://app.example.com/__clerk" doc:"Clerk's Frontend API when it is served through a proxy; by default the host in the publishable key"`
+	ClerkAuthorizedParties     []string `env:"CLERK_AUTHORIZED_PARTIES" want:"origins, separated by commas" example:"https://app.example.com" doc:"Origins whose sessions are accepted; by default PUBLIC_URL's"`
+
+	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" want:"debug, info, warn or error" example:"info" doc:"Least severe level that is logged"`
+	LogFormat string     `env:"LOG_FORMAT" envDefault:"json" want:"json or text" example:"json" doc:"Form of the log on standard error"`
+}
+
+// Secret is a value that must not be printed: fmt, slog and encoders show a
+// placeholder. string(s) is the value.
+type Secret string
+
+const placeholder = "[secret]"
+
+// String returns the placeholder, "" for an empty secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return placeholder
+}
+
+// GoString is for the %#v of whatever holds the secret.
+func (s Secret) GoString() string { return `"` + s.String() + `"` }
+
+// LogValue keeps the secret out of every slog handler.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText keeps the secret out of JSON.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// ClerkFrontendAPI returns the URL of the instance's Frontend API, which is
+// also the issuer of its session tokens.
+func (c *Config) ClerkFrontendAPI() *url.URL {
+	if c.ClerkProxyURL != nil {
+		return c.ClerkProxyURL
+	}
+	host, _ := frontendAPIHost(c.ClerkPublishableKey) // checked by Load
+	return &url.URL{Scheme: "https", Host: host}
+}
+
+// Problem is one variable that is missing or wrong.
+type Problem struct {
+	// Variable is the variable's name.
+	Variable string
+	// Wrong says what the matter is, such as "is missing", without the value.
+	Wrong string
+	// Want says what would be right.
+	Want string
+}
+
+// Error is every problem of an environment at once, in the order of [Config].
+type Error struct{ Problems []Problem }
+
+// Error has one line a problem.
+func (e *Error) Error() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "the configuration is not usable (%d to mend):", len(e.Problems))
+	for _, p := range e.Problems {
+		fmt.Fprintf(&text, "\n  %s %s; want %s", p.Variable, p.Wrong, p.Want)
+	}
+	return text.String()
+}
+
+// Load reads the configuration from environ, which is in os.Environ's form. A
+// variable that is empty counts as not set, and space around a value is
+// ignored. The error is an [*Error] with everything that is wrong.
+func Load(environ []string) (Config, error) {
+	values := map[string]string{}
+	for name, value := range env.ToMap(environ) {
+		if value = strings.TrimSpace(value); value != "" {
+			values[name] = value
+		}
+	}
+	var c Config
+	wrong := map[string]string{}
+	err := env.ParseWithOptions(&c, env.Options{Environment: values, FuncMap: parsers})
+	if aggregate, ok := errors.AsType[env.AggregateError](err); ok {
+		for _, err := range aggregate.Errors {
+			if missing, ok := errors.AsType[env.VarIsNotSetError](err); ok {
+				wrong[missing.Key] = "is missing"
+				continue
+			}
+			malformed, ok := errors.AsType[env.ParseError](err)
+			if !ok {
+				return Config{}, fmt.Errorf("config: %w", err) // the struct's tags are wrong
+			}
+			// The parser's error quotes the value.
+			wrong[variableOf(malformed.Name)] = "is not valid"
+		}
+	} else if err != nil {
+		return Config{}, fmt.Errorf("config: %w", err)
+	}
+	for _, rule := range rules {
+		if wrong[rule.variable] == "" && !rule.holds(&c) {
+			wrong[rule.variable] = "is not valid"
+		}
+	}
+	if len(wrong) > 0 {
+		var problems []Problem
+		for _, v := range Variables() {
+			if text := wrong[v.Name]; text != "" {
+				problems = append(problems, Problem{Variable: v.Name, Wrong: text, Want: v.Want + ", such as " + v.Example})
+			}
+		}
+		return Config{}, &Error{Problems: problems}
+	}
+	if len(c.ClerkAuthorizedParties) == 0 {
+		c.ClerkAuthorizedParties = []string{origin(c.PublicURL)}
+	}
+	return c, nil
+}
+
+// parsers replace env's where its own are too lenient.
+var parsers = map[reflect.Type]env.ParserFunc{
+	reflect.TypeFor[url.URL]():        func(s string) (any, error) { return parseURL(s) },
+	reflect.TypeFor[[]netip.Prefix](): func(s string) (any, error) { return parsePrefixes(s) },
+	reflect.TypeFor[[]string]():       func(s string) (any, error) { return parseOrigins(s) },
+}
+
+var errNotValid = errors.New("not valid")
+
+func parseURL(text string) (url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
+		u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+		return url.URL{}, errNotValid
+	}
+	if port := u.Port(); port != "" {
+		if _, err := net.LookupPort("tcp", port); err != nil {
+			return url.URL{}, errNotValid
+		}
+	}
+	u.Host = strings.ToLower(u.Host)
+	u.Path = strings.TrimRight(u.Path, "/")
+	return *u, nil
+}
+
+func parsePrefixes(text string) ([]netip.Prefix, error) {
+	var prefixes []netip.Prefix
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		prefix, err := netip.ParsePrefix(part)
+		if err != nil {
+			addr, err := netip.ParseAddr(part)
+			if err != nil || addr.Zone() != "" {
+				return nil, errNotValid
+			}
+			prefix = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		prefixes = append(prefixes, prefix.Masked())
+	}
+	return prefixes, nil
+}
+
+func parseOrigins(text string) ([]string, error) {
+	var origins []string
+	for part := range strings.SplitSeq(text, ",") {
+		u, err := parseURL(strings.TrimSpace(part))
+		if err != nil || u.Path != "" {
+			return nil, errNotValid
+		}
+		origins = append(origins, origin(&u))
+	}
+	return origins, nil
+}
+
+func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
+
+// rules are what a well-formed value must fulfil besides.
+var rules = []struct {
+	variable string
+	holds    func(*Config) bool
+}{
+	{"PUBLIC_URL", func(c *Config) bool { return c.PublicURL.Path == "" }},
+	{"LISTEN_ADDR", func(c *Config) bool { return isListenAddr(c.ListenAddr) }},
+	{"REQUEST_TIMEOUT", func(c *Config) bool { return between(c.RequestTimeout, time.Second, 10*time.Minute) }},
+	{"SHUTDOWN_DELAY", func(c *Config) bool { return between(c.ShutdownDelay, 0, 5*time.Minute) }},
+	{"SHUTDOWN_TIMEOUT", func(c *Config) bool { return between(c.ShutdownTimeout, time.Second, 10*time.Minute) }},
+	{"DATABASE_URL", func(c *Config) bool { return isDatabaseURL(string(c.DatabaseURL)) }},
+	{"DATABASE_MAX_CONNS", func(c *Config) bool { return c.DatabaseMaxConns >= 1 && c.DatabaseMaxConns <= 1000 }},
+	{"DATABASE_CONN_LIFETIME", func(c *Config) bool { return between(c.DatabaseConnLifetime, 10*time.Second, 24*time.Hour) }},
+	{"CLERK_SECRET_KEY", func(c *Config) bool { return clerkKind("sk_", string(c.ClerkSecretKey)) != "" }},
+	{"CLERK_PUBLISHABLE_KEY", isPublishableKey},
+	{"CLERK_WEBHOOK_SECRET", func(c *Config) bool { return isWebhookSecret(c.ClerkWebhookSecret) }},
+	{"CLERK_WEBHOOK_SECRET_PREVIOUS", func(c *Config) bool {
+		previous := c.ClerkWebhookSecretPrevious
+		return previous == "" || isWebhookSecret(previous) && previous != c.ClerkWebhookSecret
+	}},
+	{"CLERK_API_URL", func(c *Config) bool { return c.ClerkAPIURL.Path == "" }},
+	{"LOG_LEVEL", func(c *Config) bool {
+		switch c.LogLevel {
+		case slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError:
+			return true
+		}
+		return false
+	}},
+	{"LOG_FORMAT", func(c *Config) bool { return c.LogFormat == "json" || c.LogFormat == "text" }},
+}
+
+func between(d, least, most time.Duration) bool { return d >= least && d <= most }
+
+func isListenAddr(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil || port == "" {
+		return false
+	}
+	_, err = net.LookupPort("tcp", port)
+	return err == nil
+}
+
+func isDatabaseURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") &&
+		u.Host != "" && strings.Trim(u.Path, "/") != ""
+}
+
+// clerkKind returns "live" or "test", the kind of instance that key belongs
+// to, or "" for what is no key with that prefix.
+func clerkKind(prefix, key string) string {
+	rest, ok := strings.CutPrefix(key, prefix)
+	if !ok {
+		return ""
+	}
+	kind, value, _ := strings.Cut(rest, "_")
+	if value == "" || kind != "live" && kind != "test" {
+		return ""
+	}
+	return kind
+}
+
+// isPublishableKey also notices keys of two instances where the keys show it.
+// Stand-ins for Clerk may combine kinds.
+func isPublishableKey(c *Config) bool {
+	if _, ok := frontendAPIHost(c.ClerkPublishableKey); !ok {
+		return false
+	}
+	secretKind := clerkKind("sk_", string(c.ClerkSecretKey))
+	isClerk := c.ClerkAPIURL == nil || c.ClerkAPIURL.Host == "api.clerk.com"
+	return secretKind == "" || !isClerk || secretKind == clerkKind("pk_", c.ClerkPublishableKey)
+}
+
+// frontendAPIHost decodes a publishable key: after the prefix comes the base64
+// of the Frontend API's host and a dollar sign.
+func frontendAPIHost(key string) (host string, ok bool) {
+	kind := clerkKind("pk_", key)
+	if kind == "" {
+		return "", false
+	}
+	encoded := strings.TrimRight(strings.TrimPrefix(key, "pk_"+kind+"_"), "=")
+	decoded, err := base64.RawStdEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", false
+	}
+	host, ok = strings.CutSuffix(string(decoded), "$")
+	u, err := url.Parse("https://" + host)
+	if !ok || host == "" || err != nil || u.Host != host {
+		return "", false
+	}
+	return host, true
+}
+
+func isWebhookSecret(secret Secret) bool {
+	encoded, ok := strings.CutPrefix(string(secret), "whsec_")
+	if !ok || encoded == "" {
+		return false
+	}
+	_, err := base64.StdEncoding.DecodeString(encoded)
+	return err == nil
+}
