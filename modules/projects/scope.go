@@ -42,9 +42,6 @@ func ScopeOf(actor identity.Actor, action Action) Scope {
 	return scope
 }
 
-// IsEmpty reports whether no project can be in s.
-func (s Scope) IsEmpty() bool { return s == Scope{} }
-
 // Includes reports whether p is in s.
 func (s Scope) Includes(p Project) bool {
 	return s.All || s.Public && p.Public || s.CreatedBy != "" && s.CreatedBy == p.CreatedBy

@@ -21,11 +21,10 @@ type Service struct {
 func NewService(repository Repository) *Service { return &Service{repository: repository} }
 
 // List returns a page of the projects that the actor may see. Errors:
-// [fault.Invalid].
+// [identity.ErrForbidden], [fault.Invalid].
 func (s *Service) List(ctx context.Context, actor identity.Actor, listing Listing) (Page, error) {
-	scope := ScopeOf(actor, ActionView)
-	if scope.IsEmpty() {
-		return Page{}, identity.ErrForbidden
+	if err := s.AuthorizeList(actor); err != nil {
+		return Page{}, err
 	}
 	listing, err := listing.parse()
 	if err != nil {
@@ -33,7 +32,7 @@ func (s *Service) List(ctx context.Context, actor identity.Actor, listing Listin
 	}
 	limit := listing.Limit
 	listing.Limit++ // one more tells whether there is a next page
-	found, err := s.repository.List(ctx, scope, listing)
+	found, err := s.repository.List(ctx, ScopeOf(actor, ActionView), listing)
 	if err != nil {
 		return Page{}, fault.Wrap("list projects", err)
 	}
@@ -76,6 +75,12 @@ func (s *Service) Authorize(ctx context.Context, actor identity.Actor, slug stri
 		return Project{}, identity.ErrForbidden
 	}
 	return project, nil
+}
+
+// AuthorizeList returns nil if there are projects that the actor may see at
+// all, and otherwise [identity.ErrForbidden].
+func (s *Service) AuthorizeList(actor identity.Actor) error {
+	return actor.Require(identity.ProjectsViewAll, identity.ProjectsViewOwn, identity.ProjectsViewPublic)
 }
 
 // AuthorizeCreate returns nil if the actor may create projects, and otherwise

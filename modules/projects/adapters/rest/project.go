@@ -1,0 +1,106 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tenonhq/tenon/modules/projects"
+)
+
+// Project is a project as the API shows it. The names are the table's.
+type Project struct {
+	ID          int64     `json:"id"`
+	Name        string    `json:"name"`
+	Slug        string    `json:"slug" doc:"How addresses name the project; unique in the organization."`
+	Description string    `json:"description"`
+	CreatedBy   string    `json:"created_by" doc:"The id of the user who made it."`
+	IsPublic    bool      `json:"is_public" doc:"Whether viewers see it."`
+	Status      string    `json:"status" enum:"active,archived"`
+	CreatedAt   time.Time `json:"created_at"`
+	UpdatedAt   time.Time `json:"updated_at"`
+}
+
+func resourceOf(p projects.Project) Project {
+	return Project{
+		ID:          p.ID,
+		Name:        p.Name,
+		Slug:        p.Slug.String(),
+		Description: p.Description,
+		CreatedBy:   p.CreatedBy,
+		IsPublic:    p.Public,
+		Status:      string(p.Status),
+		CreatedAt:   p.CreatedAt,
+		UpdatedAt:   p.UpdatedAt,
+	}
+}
+
+// ProjectList is one page of projects.
+type ProjectList struct {
+	Items []Project `json:"items" nullable:"false"`
+	Next  *string   `json:"next" doc:"Pass it as after to get the next page; null on the last one."`
+}
+
+func listOf(page projects.Page) ProjectList {
+	list := ProjectList{Items: make([]Project, len(page.Projects))}
+	for i, p := range page.Projects {
+		list.Items[i] = resourceOf(p)
+	}
+	if !page.Next.IsZero() {
+		list.Next = new(page.Next.String())
+	}
+	return list
+}
+
+// ProjectDraft is the body that creates a project. Its limits are those of the
+// domain, which checks them again; they stand here for the OpenAPI document.
+type ProjectDraft struct {
+	Name        string `json:"name" minLength:"1" maxLength:"120" example:"Website relaunch"`
+	Slug        string `json:"slug,omitempty" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" doc:"Derived from the name when it is missing, with a number if need be."`
+	Description string `json:"description,omitempty" maxLength:"5000"`
+	IsPublic    bool   `json:"is_public,omitempty" doc:"Whether viewers see it."`
+	Status      string `json:"status,omitempty" enum:"active,archived" default:"active"`
+}
+
+func (d ProjectDraft) draft() projects.Draft {
+	return projects.Draft{Name: d.Name, Slug: d.Slug, Description: d.Description, Public: d.IsPublic, Status: d.Status}
+}
+
+// ProjectPatch is the JSON merge patch (RFC 7396) that changes a project: what
+// is missing stays. A null empties the description and makes the project
+// private; the rest cannot be taken away.
+type ProjectPatch struct {
+	Name        optional[string] `json:"name,omitzero" minLength:"1" maxLength:"120"`
+	Slug        optional[string] `json:"slug,omitzero" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" doc:"Addresses with the old slug stop working."`
+	Description optional[string] `json:"description,omitzero" maxLength:"5000" nullable:"true"`
+	IsPublic    optional[bool]   `json:"is_public,omitzero" nullable:"true"`
+	Status      optional[string] `json:"status,omitzero" enum:"active,archived"`
+}
+
+func (p ProjectPatch) change() projects.Change {
+	return projects.Change{
+		Name: p.Name.value, Slug: p.Slug.value, Description: p.Description.value, Public: p.IsPublic.value, Status: p.Status.value,
+	}
+}
+
+// optional is a property of a merge patch. Its value is nil when the property
+// was missing, and the zero value when it was null: empty text where that is
+// allowed, a reason to refuse the patch where it is not.
+type optional[T any] struct{ value *T }
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (o *optional[T]) UnmarshalJSON(data []byte) error {
+	o.value = new(T)
+	if bytes.Equal(data, []byte("null")) {
+		return nil
+	}
+	return json.Unmarshal(data, o.value)
+}
+
+// Schema implements [huma.SchemaProvider]: the document shows T.
+func (optional[T]) Schema(registry huma.Registry) *huma.Schema {
+	return huma.SchemaFromType(registry, reflect.TypeFor[T]())
+}
