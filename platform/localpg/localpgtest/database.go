@@ -1,0 +1,148 @@
+package localpgtest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tenonhq/tenon/platform/localpg"
+)
+
+const (
+	prefix = "tenon_test_"
+	// maxServers bounds the test processes of one user at one time.
+	maxServers = 64
+)
+
+// settings give durability up: nothing in a test's database is to be kept.
+var settings = map[string]string{
+	"fsync":              "off",
+	"full_page_writes":   "off",
+	"synchronous_commit": "off",
+	"max_connections":    "300",
+	"shared_buffers":     "64MB",
+	"checkpoint_timeout": "1d",
+	"max_wal_size":       "2GB",
+}
+
+// NewDatabase returns the URL of an empty database that no other test sees. The
+// URL's user may create roles and databases. The database is dropped, and every
+// connection to it closed, when the test ends.
+func NewDatabase(t testing.TB) string {
+	t.Helper()
+	server, err := sharedServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := prefix + strings.ToLower(rand.Text())
+	identifier := pgx.Identifier{name}.Sanitize()
+	if err := exec(t.Context(), server, "CREATE DATABASE "+identifier); err != nil {
+		t.Fatalf("create a test database: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		if err := exec(ctx, server, "DROP DATABASE "+identifier+" WITH (FORCE)"); err != nil {
+			t.Errorf("drop a test database: %v", err)
+		}
+	})
+	address := *server
+	address.Path = "/" + name
+	return address.String()
+}
+
+// sharedServer returns the URL of this process's server.
+var sharedServer = sync.OnceValues(func() (*url.URL, error) {
+	if address := os.Getenv("TEST_DATABASE_URL"); address != "" {
+		parsed, err := url.Parse(address)
+		if err != nil || parsed.Host == "" {
+			return nil, errors.New("TEST_DATABASE_URL is not a URL like postgres://user:password@host:port/database")
+		}
+		return parsed, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	server, err := startServer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return url.Parse(server.URL("postgres"))
+})
+
+// startServer starts a server on the first cluster that no other process uses.
+func startServer(ctx context.Context) (*localpg.Server, error) {
+	for n := range maxServers {
+		cfg := localpg.Config{Instance: fmt.Sprintf("test-%02d", n), Exclusive: true, Settings: settings}
+		server, err := localpg.Start(ctx, cfg)
+		if err == nil {
+			err = sweep(ctx, server)
+		}
+		if err != nil && !errors.Is(err, localpg.ErrInUse) {
+			server, err = startAfresh(ctx, cfg, server, err)
+		}
+		if !errors.Is(err, localpg.ErrInUse) {
+			return server, err
+		}
+	}
+	return nil, fmt.Errorf("%d test servers run already", maxServers)
+}
+
+// startAfresh makes a new cluster in place of one that does not serve: without
+// fsync a crash of the machine may have damaged it.
+func startAfresh(ctx context.Context, cfg localpg.Config, server *localpg.Server, cause error) (*localpg.Server, error) {
+	if server != nil {
+		if err := server.Stop(ctx); err != nil {
+			return nil, errors.Join(cause, err)
+		}
+	}
+	if err := localpg.Reset(cfg); err != nil {
+		return nil, errors.Join(cause, err)
+	}
+	return localpg.Start(ctx, cfg)
+}
+
+// sweep drops what the tests of a killed process have left.
+func sweep(ctx context.Context, server *localpg.Server) error {
+	conn, err := pgx.Connect(ctx, server.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	for _, left := range []struct{ names, drop string }{
+		{"SELECT datname FROM pg_database WHERE datname NOT IN ('postgres', 'template0', 'template1')", "DROP DATABASE "},
+		{"SELECT rolname FROM pg_roles WHERE rolname <> current_user AND rolname NOT LIKE 'pg\\_%'", "DROP ROLE "},
+	} {
+		rows, err := conn.Query(ctx, left.names)
+		if err != nil {
+			return err
+		}
+		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if _, err := conn.Exec(ctx, left.drop+pgx.Identifier{name}.Sanitize()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func exec(ctx context.Context, server *url.URL, statement string) error {
+	conn, err := pgx.Connect(ctx, server.String())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = conn.Exec(ctx, statement)
+	return err
+}
