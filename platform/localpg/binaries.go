@@ -57,7 +57,11 @@ func findBinaries(ctx context.Context, log *slog.Logger) (binaries, error) {
 	if found, ok := newestOf(ctx, log, binaryFolders); ok {
 		return found, nil
 	}
-	found, err := download(ctx, log)
+	cache, err := cacheDir()
+	if err != nil {
+		return binaries{}, err
+	}
+	found, err := download(ctx, log, cache, "")
 	if err != nil {
 		return binaries{}, fmt.Errorf("no PostgreSQL %d or later on this machine, and none could be downloaded (%w): install it (apt-get install postgresql, dnf install postgresql-server, brew install postgresql), or name the folder of its postgres and initdb in TENON_POSTGRES_BIN, or set DATABASE_URL", oldestMajor, err)
 	}

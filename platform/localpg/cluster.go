@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,15 +22,15 @@ import (
 
 var errPortTaken = errors.New("the port is taken")
 
+// lentPattern matches the files in which initdb is told the password.
+const lentPattern = "initdb-*"
+
 func (f folder) newCluster() string { return filepath.Join(f.path, "cluster.new") }
 func (f folder) statusFile() string { return filepath.Join(f.cluster(), "postmaster.pid") }
 
 // initialize makes the cluster under another name first, so that an interrupted
 // initdb leaves nothing that looks like one.
-func (f folder) initialize(ctx context.Context, programs binaries) error {
-	if err := f.account.Reaches(programs.dir); err != nil {
-		return err
-	}
+func (f folder) initialize(ctx context.Context, programs binaries, lock *os.File) error {
 	if err := f.empty(); err != nil {
 		return err
 	}
@@ -55,6 +56,7 @@ func (f folder) initialize(ctx context.Context, programs binaries) error {
 	cmd := process.Command(f.account, programs.initdb(), args...)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.ExtraFiles = []*os.File{lock} // its children work on for a moment when it is killed
 	initdb, err := process.Start(cmd)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", programs.initdb(), err)
@@ -74,7 +76,7 @@ func (f folder) initialize(ctx context.Context, programs binaries) error {
 
 // lend writes the password where the server's account can read it.
 func (f folder) lend(password string) (path string, err error) {
-	file, err := os.CreateTemp(f.path, "initdb-")
+	file, err := os.CreateTemp(f.path, lentPattern)
 	if err != nil {
 		return "", err
 	}
@@ -193,6 +195,12 @@ func tail(path string, size int64) (string, error) {
 	return string(content), err
 }
 
+// signsOfDamage are what a server says that cannot read its own files.
+var signsOfDamage = []string{
+	"PANIC:", "could not open file", "could not read file", "incorrect checksum",
+	"invalid checkpoint record", "invalid magic number", "not a database cluster directory",
+}
+
 // explainOutput turns what a program printed into an error.
 func explainOutput(path, output string) error {
 	text := lastLines(output, 6)
@@ -201,7 +209,7 @@ func explainOutput(path, output string) error {
 		return fmt.Errorf("the disk that holds %s is full: %s", path, text)
 	case strings.Contains(output, "Permission denied"):
 		return fmt.Errorf("%s is not accessible: %s", path, text)
-	case strings.Contains(output, "PANIC:"), strings.Contains(output, "could not open file"), strings.Contains(output, "invalid"):
+	case slices.ContainsFunc(signsOfDamage, func(sign string) bool { return strings.Contains(output, sign) }):
 		return fmt.Errorf("the data folder %s may be damaged; a reset makes a new one: %s", path, text)
 	default:
 		return errors.New(text)

@@ -16,19 +16,15 @@ import (
 const downloadVersion = embeddedpostgres.V18
 
 // download fetches PostgreSQL's programs into the cache folder, unless an
-// earlier call has. The library can only fetch on the way to a start of its own,
+// earlier call has; an empty repository is the library's own. The library can only fetch on the way to a start of its own,
 // which root is refused and which nobody needs: what counts is what it has
 // unpacked by then.
-func download(ctx context.Context, log *slog.Logger) (binaries, error) {
-	cache, err := cacheDir()
-	if err != nil {
-		return binaries{}, err
-	}
+func download(ctx context.Context, log *slog.Logger, cache, repository string) (binaries, error) {
 	dir := filepath.Join(cache, "postgresql-"+string(downloadVersion))
 	if found, err := inspect(ctx, filepath.Join(dir, "bin")); err == nil {
 		return found, nil
 	}
-	if err := os.MkdirAll(cache, folderMode()); err != nil {
+	if err := makeFolder(cache); err != nil {
 		return binaries{}, err
 	}
 	work, err := os.MkdirTemp(cache, "download-")
@@ -44,7 +40,11 @@ func download(ctx context.Context, log *slog.Logger) (binaries, error) {
 	unpacked := filepath.Join(work, "unpacked")
 	fetched := make(chan error, 1)
 	go func() {
-		server := embeddedpostgres.NewDatabase(embeddedpostgres.DefaultConfig().
+		config := embeddedpostgres.DefaultConfig()
+		if repository != "" {
+			config = config.BinaryRepositoryURL(repository)
+		}
+		server := embeddedpostgres.NewDatabase(config.
 			Version(downloadVersion).
 			Port(uint32(port)).
 			CachePath(work).

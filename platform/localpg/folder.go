@@ -53,6 +53,24 @@ func folderMode() fs.FileMode {
 	return 0o700
 }
 
+// makeFolder makes a folder and those above it, with folderMode whatever the
+// umask says. Folders that exist keep their mode.
+func makeFolder(path string) error {
+	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := makeFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, folderMode()); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+		return err
+	}
+	return os.Chmod(path, folderMode())
+}
+
 // dataDir returns the folder that the configuration names or implies.
 func (cfg Config) dataDir(major int) (string, error) {
 	if cfg.DataDir != "" {
@@ -79,7 +97,7 @@ func openFolder(path string) (folder, error) {
 	if err != nil {
 		return folder{}, err
 	}
-	if err := os.MkdirAll(path, folderMode()); err != nil {
+	if err := makeFolder(path); err != nil {
 		return folder{}, err
 	}
 	if path, err = filepath.EvalSymlinks(path); err != nil {
@@ -106,11 +124,8 @@ func (f folder) checkOurs() error {
 		return fmt.Errorf("%s belongs to another user (uid %d)", f.path, owner.Uid)
 	}
 	entries, err := os.ReadDir(f.path)
-	if err != nil {
+	if err != nil || len(entries) == 0 {
 		return err
-	}
-	if len(entries) == 0 {
-		return nil
 	}
 	marker, err := os.Lstat(f.lockFile())
 	if err != nil || !marker.Mode().IsRegular() {
@@ -231,7 +246,11 @@ func reset(path string) error {
 
 // empty removes what [Start] made. Whatever else somebody put there stays.
 func (f folder) empty() error {
-	for _, path := range []string{f.cluster(), f.newCluster(), f.password(), f.log()} {
+	lent, err := filepath.Glob(filepath.Join(f.path, lentPattern))
+	if err != nil {
+		return err
+	}
+	for _, path := range append(lent, f.cluster(), f.newCluster(), f.password(), f.log()) {
 		if err := os.RemoveAll(path); err != nil {
 			return err
 		}

@@ -159,6 +159,9 @@ func (f folder) join(ctx context.Context) (*Server, bool) {
 // run makes the cluster when there is none and starts its server. The caller
 // holds the lock.
 func (f folder) run(ctx context.Context, cfg Config, programs binaries, lock *os.File) (*Server, error) {
+	if err := f.account.Reaches(programs.dir); err != nil {
+		return nil, err
+	}
 	major, err := f.clusterMajor()
 	if err != nil {
 		return nil, err
@@ -167,7 +170,7 @@ func (f folder) run(ctx context.Context, cfg Config, programs binaries, lock *os
 	case programs.major:
 	case 0:
 		cfg.logger().InfoContext(ctx, "making a PostgreSQL cluster", "version", programs.version, "data", f.path)
-		if err := f.initialize(ctx, programs); err != nil {
+		if err := f.initialize(ctx, programs, lock); err != nil {
 			return nil, err
 		}
 	default:
