@@ -31,7 +31,7 @@ var settings = map[string]string{
 	"max_connections":    "300",
 	"shared_buffers":     "64MB",
 	"checkpoint_timeout": "1d",
-	"max_wal_size":       "2GB",
+	"max_wal_size":       "512MB",
 }
 
 // NewDatabase returns the URL of an empty database that no other test sees. The
@@ -45,12 +45,12 @@ func NewDatabase(t testing.TB) string {
 	}
 	name := prefix + strings.ToLower(rand.Text())
 	identifier := pgx.Identifier{name}.Sanitize()
-	if err := exec(t.Context(), server, "CREATE DATABASE "+identifier); err != nil {
+	if err := execute(t.Context(), server, "CREATE DATABASE "+identifier); err != nil {
 		t.Fatalf("create a test database: %v", err)
 	}
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		if err := exec(ctx, server, "DROP DATABASE "+identifier+" WITH (FORCE)"); err != nil {
+		if err := execute(ctx, server, "DROP DATABASE "+identifier+" WITH (FORCE)"); err != nil {
 			t.Errorf("drop a test database: %v", err)
 		}
 	})
@@ -59,8 +59,11 @@ func NewDatabase(t testing.TB) string {
 	return address.String()
 }
 
-// sharedServer returns the URL of this process's server.
-var sharedServer = sync.OnceValues(func() (*url.URL, error) {
+var sharedServer = sync.OnceValues(serverURL)
+
+// serverURL returns the URL of the server that the environment names, or else of
+// one that it starts.
+func serverURL() (*url.URL, error) {
 	if address := os.Getenv("TEST_DATABASE_URL"); address != "" {
 		parsed, err := url.Parse(address)
 		if err != nil || parsed.Host == "" {
@@ -75,19 +78,12 @@ var sharedServer = sync.OnceValues(func() (*url.URL, error) {
 		return nil, err
 	}
 	return url.Parse(server.URL("postgres"))
-})
+}
 
 // startServer starts a server on the first cluster that no other process uses.
 func startServer(ctx context.Context) (*localpg.Server, error) {
 	for n := range maxServers {
-		cfg := localpg.Config{Instance: fmt.Sprintf("test-%02d", n), Exclusive: true, Settings: settings}
-		server, err := localpg.Start(ctx, cfg)
-		if err == nil {
-			err = sweep(ctx, server)
-		}
-		if err != nil && !errors.Is(err, localpg.ErrInUse) {
-			server, err = startAfresh(ctx, cfg, server, err)
-		}
+		server, err := startOn(ctx, localpg.Config{Instance: fmt.Sprintf("test-%02d", n)})
 		if !errors.Is(err, localpg.ErrInUse) {
 			return server, err
 		}
@@ -95,16 +91,23 @@ func startServer(ctx context.Context) (*localpg.Server, error) {
 	return nil, fmt.Errorf("%d test servers run already", maxServers)
 }
 
-// startAfresh makes a new cluster in place of one that does not serve: without
-// fsync a crash of the machine may have damaged it.
-func startAfresh(ctx context.Context, cfg localpg.Config, server *localpg.Server, cause error) (*localpg.Server, error) {
-	if server != nil {
-		if err := server.Stop(ctx); err != nil {
-			return nil, errors.Join(cause, err)
+// startOn starts a server on a cluster of earlier tests, or on a new one in its
+// place when it does not serve: without fsync a crash of the machine may have
+// damaged it.
+func startOn(ctx context.Context, cfg localpg.Config) (*localpg.Server, error) {
+	cfg.Exclusive, cfg.Settings = true, settings
+	server, err := localpg.Start(ctx, cfg)
+	if err == nil {
+		if err = sweep(ctx, server); err == nil {
+			return server, nil
 		}
+		err = errors.Join(err, server.Stop(ctx))
 	}
-	if err := localpg.Reset(cfg); err != nil {
-		return nil, errors.Join(cause, err)
+	if errors.Is(err, localpg.ErrInUse) || ctx.Err() != nil {
+		return nil, err
+	}
+	if resetErr := localpg.Reset(cfg); resetErr != nil {
+		return nil, errors.Join(err, resetErr)
 	}
 	return localpg.Start(ctx, cfg)
 }
@@ -137,7 +140,7 @@ func sweep(ctx context.Context, server *localpg.Server) error {
 	return nil
 }
 
-func exec(ctx context.Context, server *url.URL, statement string) error {
+func execute(ctx context.Context, server *url.URL, statement string) error {
 	conn, err := pgx.Connect(ctx, server.String())
 	if err != nil {
 		return err

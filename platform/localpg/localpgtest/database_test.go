@@ -39,3 +39,10 @@ func TestNewDatabaseIsDroppedAtCleanup(t *testing.T) {
 		t.Errorf("a new database has %d tables", tables)
 	}
 }
+
+func BenchmarkNewDatabase(b *testing.B) {
+	localpgtest.NewDatabase(b) // starts the server
+	for b.Loop() {
+		localpgtest.NewDatabase(b)
+	}
+}
