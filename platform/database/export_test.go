@@ -1,5 +1,3 @@
-//go:build localpgtest
-
 package database
 
 import (
