@@ -294,7 +294,7 @@ type rows struct {
 func (r *rows) Next(dest []driver.Value) error {
 	err := r.Rows.Next(dest)
 	switch {
-	case err == nil || err == io.EOF:
+	case err == nil || err == io.EOF: //nolint:errorlint // the contract of driver.Rows: io.EOF itself
 		return err
 	case !isServerError(err):
 		// The driver may have lost its place in the reply.
