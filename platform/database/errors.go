@@ -47,7 +47,7 @@ func Classify(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	switch code := sqlState(err); {
+	switch code := SQLState(err); {
 	case strings.HasPrefix(code, classRollback):
 		return conflicting.WithCause(err)
 	case strings.HasPrefix(code, classConnection), strings.HasPrefix(code, classResources),
@@ -72,7 +72,10 @@ func IsUniqueViolation(err error, constraint string) bool {
 		(constraint == "" || pgErr.Field('n') == constraint)
 }
 
-func sqlState(err error) string {
+// SQLState returns the five-character code of the server's error in err's tree,
+// "" when there is none. The codes are in the manual's appendix "PostgreSQL
+// Error Codes".
+func SQLState(err error) string {
 	if pgErr, ok := errors.AsType[pgdriver.Error](err); ok {
 		return pgErr.Field('C')
 	}

@@ -1,0 +1,145 @@
+package migrate
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"ariga.io/atlas/sql/postgres"
+	"ariga.io/atlas/sql/sqltool"
+)
+
+// Migration is one versioned file.
+type Migration struct {
+	// Version orders the migrations: fourteen digits, a UTC time.
+	Version string
+	// File is the file's name, VERSION_name.up.sql.
+	File string
+	// Hash is the file's in atlas.sum, which covers every file before it too.
+	Hash string
+	// Statements are the file's, in order, without what separates them.
+	Statements []string
+}
+
+// Directory is a directory of versioned migrations whose atlas.sum was verified.
+type Directory struct {
+	migrations []Migration
+}
+
+var (
+	upName   = regexp.MustCompile(`^[0-9]{14}_[a-z0-9_]+\.up\.sql$`)
+	downName = regexp.MustCompile(`^[0-9]{14}_[a-z0-9_]+\.down\.sql$`)
+)
+
+// Load reads a directory in golang-migrate's layout: VERSION_name.up.sql, its
+// reverse VERSION_name.down.sql, and atlas.sum over the former. It fails, naming
+// the file, for one that was edited, added or taken away since atlas.sum was
+// written, that is misnamed, or that has no statement.
+func Load(fsys fs.FS) (*Directory, error) {
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return nil, fmt.Errorf("migrations: %w", err)
+	}
+	for _, entry := range entries {
+		if name := entry.Name(); name != atlas.HashFileName && !upName.MatchString(name) && !downName.MatchString(name) {
+			return nil, fmt.Errorf("migrations: %s: want VERSION_name.up.sql or VERSION_name.down.sql, the version fourteen digits and the name of a-z, 0-9 and _", name)
+		}
+	}
+	dir := &sqltool.GolangMigrateDir{FS: fsys}
+	if err := validate(dir); err != nil {
+		return nil, fmt.Errorf("migrations: %w", err)
+	}
+	files, err := dir.Files()
+	if err != nil {
+		return nil, fmt.Errorf("migrations: %w", err)
+	}
+	sums, err := dir.Checksum()
+	if err != nil {
+		return nil, fmt.Errorf("migrations: %w", err)
+	}
+	d := &Directory{migrations: make([]Migration, len(files))}
+	for i, file := range files {
+		hash, err := sums.SumByName(file.Name())
+		if err != nil {
+			return nil, fmt.Errorf("migrations: %s has no line in atlas.sum", file.Name())
+		}
+		d.migrations[i] = Migration{Version: file.Version(), File: file.Name(), Hash: hash}
+		if i > 0 && d.migrations[i-1].Version == file.Version() {
+			return nil, fmt.Errorf("migrations: %s and %s have the same version", d.migrations[i-1].File, file.Name())
+		}
+		if d.migrations[i].Statements, err = statements(file); err != nil {
+			return nil, fmt.Errorf("migrations: %s: %w", file.Name(), err)
+		}
+	}
+	return d, nil
+}
+
+// validate says in words what Atlas' checksum error means.
+func validate(dir atlas.Dir) error {
+	err := atlas.Validate(dir)
+	var mismatch *atlas.ChecksumError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &mismatch) && mismatch.File != "":
+		what := map[atlas.Reason]string{
+			atlas.ReasonAdded: "was added", atlas.ReasonEdited: "was edited", atlas.ReasonRemoved: "was taken away",
+		}[mismatch.Reason]
+		return fmt.Errorf("%s %s since atlas.sum was written; a migration that was applied anywhere must stay as it is", mismatch.File, what)
+	case errors.Is(err, atlas.ErrChecksumNotFound):
+		return errors.New("atlas.sum is missing")
+	case errors.Is(err, atlas.ErrChecksumFormat):
+		return errors.New("atlas.sum is not readable as one")
+	}
+	return fmt.Errorf("atlas.sum does not fit the files: %w", err)
+}
+
+// statements splits a file as PostgreSQL's own tools would.
+func statements(file atlas.File) ([]string, error) {
+	text := string(file.Bytes())
+	if strings.Contains(text, "-- atlas:txmode none") {
+		return nil, errors.New("marked txmode none, which this engine does not apply; every migration runs in a transaction")
+	}
+	scanned, err := (&postgres.Driver{}).ScanStmts(text)
+	if err != nil {
+		return nil, err
+	}
+	var result []string
+	for _, statement := range scanned {
+		if text := strings.TrimSuffix(strings.TrimSpace(statement.Text), ";"); text != "" {
+			result = append(result, text)
+		}
+	}
+	if len(result) == 0 {
+		return nil, errors.New("no statement in it")
+	}
+	return result, nil
+}
+
+// Latest returns the newest version, "" for an empty directory.
+func (d *Directory) Latest() string {
+	if len(d.migrations) == 0 {
+		return ""
+	}
+	return d.migrations[len(d.migrations)-1].Version
+}
+
+// Migrations returns all migrations, the oldest first.
+func (d *Directory) Migrations() []Migration { return slices.Clone(d.migrations) }
+
+// split returns the migrations up to and including version, and those after it.
+// ok is false for a version that the directory does not have.
+func (d *Directory) split(version string) (applied, pending []Migration, ok bool) {
+	if version == "" {
+		return nil, d.migrations, true
+	}
+	at := slices.IndexFunc(d.migrations, func(m Migration) bool { return m.Version == version })
+	if at < 0 {
+		return nil, nil, false
+	}
+	return d.migrations[:at+1], d.migrations[at+1:], true
+}

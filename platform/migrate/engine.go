@@ -1,0 +1,271 @@
+package migrate
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tenonhq/tenon/platform/database"
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/tenant"
+)
+
+// Engine migrates one database. It is safe for concurrent use, and any number of
+// them may work on the same database.
+type Engine struct {
+	db      *database.DB
+	public  *Directory
+	tenants *Directory
+
+	// provision is all that makes a tenant's schema, between its two names.
+	provision string
+}
+
+// New returns an engine that brings public and the tenants' schemas to the
+// directories' latest versions.
+func New(db *database.DB, public, tenants *Directory) *Engine {
+	return &Engine{
+		db: db, public: public, tenants: tenants,
+		provision: joined(createRevisions) + joined(steps(tenants.migrations)...),
+	}
+}
+
+// The table of what was applied, and how it is compared: every file and its
+// hash, in the order of application.
+const (
+	createRevisions = `CREATE TABLE IF NOT EXISTS _migrations (
+  id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  filename   text        NOT NULL UNIQUE,
+  hash       text        NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT now()
+)`
+	selectRevisions = `SELECT string_agg(filename || ' ' || hash, E'\n' ORDER BY id) FROM _migrations`
+)
+
+//go:embed fingerprint.sql
+var fingerprintSQL string
+
+// SQLSTATEs of our own, for what a guard finds under the lock. The class is one
+// that neither the standard nor PostgreSQL uses.
+const (
+	codeMoved   = "TN001" // another engine was faster
+	codeAltered = "TN002" // _migrations is not what the version says
+)
+
+// SQLSTATEs of PostgreSQL's.
+const (
+	codeUndefinedTable  = "42P01"
+	codeInvalidSchema   = "3F000"
+	codeLockUnavailable = "55P03"
+)
+
+// literal quotes text of our own making for SQL. Whatever comes from outside is
+// an argument instead.
+func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+// joined makes statements one message's. A statement may end in a comment.
+func joined(statements ...string) string {
+	var text strings.Builder
+	for _, statement := range statements {
+		text.WriteString(statement)
+		text.WriteString("\n;\n")
+	}
+	return text.String()
+}
+
+// steps are the statements of migrations, with the row that records each.
+func steps(migrations []Migration) []string {
+	var result []string
+	for _, m := range migrations {
+		result = append(result, m.Statements...)
+		result = append(result, "INSERT INTO _migrations (filename, hash) VALUES ("+literal(m.File)+", "+literal(m.Hash)+")")
+	}
+	return result
+}
+
+// revisions is what _migrations holds once migrations were applied.
+func revisions(migrations []Migration) string {
+	lines := make([]string, len(migrations))
+	for i, m := range migrations {
+		lines[i] = m.File + " " + m.Hash
+	}
+	return strings.Join(lines, "\n")
+}
+
+// record writes a tenant's version and fingerprint into the registry.
+func record(schema tenant.Schema, version string) string {
+	name := literal(schema.String())
+	return "UPDATE public.tenants SET schema_version = " + literal(version) + ", schema_fingerprint = f.fingerprint FROM (\n" +
+		"WITH spaces (oid, name) AS (SELECT oid, nspname FROM pg_namespace WHERE nspname = " + name + "),\n" +
+		fingerprintSQL + ") f WHERE tenants.schema_name = f.schema_name"
+}
+
+// Provision makes a tenant's schema at the latest version, within the
+// transaction that ctx carries, in one message. The registry has a row for the
+// schema already, in the same transaction. It implements tenancy.Provisioner.
+func (e *Engine) Provision(ctx context.Context, schema tenant.Schema) error {
+	message := `CREATE SCHEMA "` + schema.String() + "\"\n;\n" + e.provision + joined(record(schema, e.tenants.Latest()))
+	_, err := e.db.Tenants().ExecContext(tenant.NewContext(ctx, schema), message)
+	return fault.Wrap("provision schema", database.Classify(err))
+}
+
+// Options are how [Engine.Up] works.
+type Options struct {
+	// Workers is how many tenants are migrated at once; 0 is [DefaultWorkers].
+	Workers int
+	// LockTimeout is how long a statement waits for a lock before the attempt is
+	// given up and, after a while, repeated; 0 is [DefaultLockTimeout].
+	LockTimeout time.Duration
+	// Attempts is how often a tenant is tried whose locks others hold; 0 is
+	// [DefaultAttempts].
+	Attempts int
+	// Observe is told how far the work is, by one goroutine at a time; may be nil.
+	Observe func(Progress)
+}
+
+// What a zero field of [Options] stands for.
+const (
+	DefaultWorkers     = 4
+	DefaultLockTimeout = 2 * time.Second
+	DefaultAttempts    = 5
+)
+
+// Progress is how far [Engine.Up] is.
+type Progress struct {
+	// Total is how many tenants are to be migrated, Done how many were tried.
+	Total, Done int
+	// Failed is how many of those that were tried failed.
+	Failed int
+	// Schema is the one just done.
+	Schema string
+	// Err is why that failed, nil when it did not.
+	Err error
+}
+
+// Result is what [Engine.Up] did.
+type Result struct {
+	// Public are the files applied to public.
+	Public []string
+	// Migrated is how many tenants were brought to the latest version.
+	Migrated int
+	// Failures are the tenants that were not. Each is as it was before.
+	Failures []Failure
+}
+
+// IsZero reports whether there was nothing to do.
+func (r Result) IsZero() bool { return len(r.Public) == 0 && r.Migrated == 0 && len(r.Failures) == 0 }
+
+// Failure is a tenant that could not be migrated.
+type Failure struct {
+	// TenantID is the organization's id, Schema its schema.
+	TenantID, Schema string
+	// From is the version it is still at.
+	From string
+	Err  error
+}
+
+// Up applies to public, and then to every tenant that is behind, what is
+// pending. A tenant's failure is reported in the result and holds up nobody
+// else; an error means that public, the registry or the directories themselves
+// stand in the way, or that ctx ended: what is done by then is done.
+func (e *Engine) Up(ctx context.Context, options Options) (Result, error) {
+	options = options.complete()
+	var result Result
+	var err error
+	if result.Public, err = e.upPublic(ctx, options); err != nil {
+		return result, fmt.Errorf("migrate public: %w", err)
+	}
+	behind, err := e.behind(ctx)
+	if err != nil {
+		return result, fmt.Errorf("list the tenants to migrate: %w", err)
+	}
+	err = e.upTenants(ctx, options, behind, &result)
+	return result, err
+}
+
+func (o Options) complete() Options {
+	if o.Workers <= 0 {
+		o.Workers = DefaultWorkers
+	}
+	if o.LockTimeout <= 0 {
+		o.LockTimeout = DefaultLockTimeout
+	}
+	if o.Attempts <= 0 {
+		o.Attempts = DefaultAttempts
+	}
+	if o.Observe == nil {
+		o.Observe = func(Progress) {}
+	}
+	return o
+}
+
+func (o Options) lockTimeout() string {
+	return fmt.Sprintf("SET LOCAL lock_timeout = '%dms'", max(1, o.LockTimeout.Milliseconds()))
+}
+
+// guard is a statement that waits for the schema's lock and fails unless
+// condition, a query of one boolean, is true then.
+func guard(lock string, checks ...string) string {
+	return "DO $guard$ BEGIN\n" +
+		"PERFORM pg_advisory_xact_lock(hashtextextended(" + literal("tenon.migrate:"+lock) + ", 0));\n" +
+		strings.Join(checks, "\n") + "\nEND $guard$"
+}
+
+// check raises code when condition holds.
+func check(condition, code, message string) string {
+	return "IF " + condition + " THEN RAISE EXCEPTION USING ERRCODE = " + literal(code) + ", MESSAGE = " + literal(message) + "; END IF;"
+}
+
+// altered raises [codeAltered] unless _migrations holds what was applied.
+func altered(applied []Migration) string {
+	return check("("+selectRevisions+") IS DISTINCT FROM nullif("+literal(revisions(applied))+", '')", codeAltered,
+		"its table _migrations does not hold the files of its version with their hashes")
+}
+
+// Check reports whether public is at the directory's latest version: nil, or
+// an error that says which way it is not.
+func (e *Engine) Check(ctx context.Context) error {
+	applied, err := e.publicRevisions(ctx)
+	if err != nil {
+		return err
+	}
+	return e.comparePublic(applied)
+}
+
+// comparePublic holds what was applied to public against the directory.
+func (e *Engine) comparePublic(applied []string) error {
+	for i, line := range applied {
+		switch {
+		case i >= len(e.public.migrations):
+			return fmt.Errorf("public has a migration that this binary does not: %s; the database is newer", fileOf(line))
+		case line != revisions(e.public.migrations[i:i+1]):
+			return fmt.Errorf("public was migrated by another %s than this binary's %s", fileOf(line), e.public.migrations[i].File)
+		}
+	}
+	if missing := len(e.public.migrations) - len(applied); missing > 0 {
+		return fmt.Errorf("%w: public lacks %d of %d migrations", errBehind, missing, len(e.public.migrations))
+	}
+	return nil
+}
+
+var errBehind = errors.New("run `tenon migrate up`")
+
+func fileOf(line string) string { file, _, _ := strings.Cut(line, " "); return file }
+
+// publicRevisions returns what was applied to public, a line each.
+func (e *Engine) publicRevisions(ctx context.Context) ([]string, error) {
+	var text *string
+	err := e.db.Registry().QueryRowContext(ctx, selectRevisions).Scan(&text)
+	switch {
+	case database.SQLState(err) == codeUndefinedTable:
+		return nil, nil
+	case err != nil:
+		return nil, database.Classify(err)
+	case text == nil:
+		return nil, nil
+	}
+	return strings.Split(*text, "\n"), nil
+}
