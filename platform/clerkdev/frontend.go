@@ -1,0 +1,306 @@
+package clerkdev
+
+import (
+	"crypto/sha1" //nolint:gosec // names cookies as Clerk does; nothing is secured by it
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Cookies and query parameters of Clerk's protocol.
+const (
+	sessionCookie    = "__session"
+	uatCookie        = "__client_uat"
+	devBrowserCookie = "__clerk_db_jwt"
+	nonceParam       = "__clerk_handshake_nonce"
+	handshakeParam   = "__clerk_handshake"
+	ticketParam      = "__clerk_ticket"
+
+	cookieAge = 365 * 24 * 60 * 60 // seconds
+)
+
+// nonces are the handshakes that the application has not asked for yet.
+type nonces struct {
+	mu      sync.Mutex
+	pending map[string]handshake
+}
+
+type handshake struct {
+	directives []string
+	expires    time.Time
+}
+
+const nonceLifetime = time.Minute
+
+// put keeps cookies to set and returns the nonce that stands for them, once.
+func (n *nonces) put(directives []string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := time.Now()
+	if n.pending == nil {
+		n.pending = map[string]handshake{}
+	}
+	for nonce, h := range n.pending {
+		if h.expires.Before(now) {
+			delete(n.pending, nonce)
+		}
+	}
+	nonce := newSecret()
+	n.pending[nonce] = handshake{directives, now.Add(nonceLifetime)}
+	return nonce
+}
+
+func (n *nonces) take(nonce string) ([]string, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h, ok := n.pending[nonce]
+	delete(n.pending, nonce)
+	return h.directives, ok && time.Now().Before(h.expires)
+}
+
+// Frontend returns the Frontend API and the account portal, whose paths begin
+// with /__clerk. The application mounts it under its own origin. It protects
+// itself against posts of other sites.
+func (e *Emulator) Frontend() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+mountPath+"/v1/client/handshake", e.handshake)
+	mux.HandleFunc("POST "+mountPath+"/v1/client/sessions/{session}/tokens", e.refresh)
+	mux.HandleFunc("GET "+mountPath+"/.well-known/jwks.json", func(w http.ResponseWriter, _ *http.Request) {
+		e.view(func(s *state) { writeJSON(w, http.StatusOK, e.jwks(s)) })
+	})
+	e.mountPortal(mux)
+	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		w.Header().Set("Cache-Control", "no-store")
+		mux.ServeHTTP(w, r)
+	}))
+}
+
+// suffix tells the cookies of several instances on one host apart: the first
+// characters of the publishable key's SHA-1, as ClerkJS has it.
+func (e *Emulator) suffix() string {
+	digest := sha1.Sum([]byte(e.PublishableKey())) //nolint:gosec // see the import
+	return base64.URLEncoding.EncodeToString(digest[:])[:8]
+}
+
+// browser is who sent a request: the client that its cookie names and the
+// session that is signed in there. Both are nil for a stranger.
+type browser struct {
+	client  *client
+	session *session
+	user    *user
+}
+
+func (e *Emulator) clientCookie() string { return "__client_" + e.suffix() }
+
+// browserOf reads the request's cookie. An ended or expired session counts as
+// none.
+func (e *Emulator) browserOf(s *state, r *http.Request) (b browser) {
+	cookie, err := r.Cookie(e.clientCookie())
+	if err != nil || cookie.Value == "" {
+		return b
+	}
+	for _, c := range s.Clients {
+		if c.Secret != cookie.Value {
+			continue
+		}
+		b.client = c
+		if v := s.Sessions[c.SessionID]; v != nil && v.Status == "active" && v.ExpireAt > time.Now().UnixMilli() {
+			b.session, b.user = v, s.Users[v.UserID]
+		}
+	}
+	return b
+}
+
+// directives are the Set-Cookie headers that tell the application how the
+// browser stands: plain for old clients, with the suffix for the others.
+func (e *Emulator) directives(s *state, b browser) ([]string, error) {
+	token, uat, age := "", int64(0), 0
+	if b.session != nil {
+		var err error
+		if token, err = e.sign(s, b.session.ID, TokenOptions{AuthorizedParty: e.publicURL.String()}); err != nil {
+			return nil, err
+		}
+		uat, age = b.client.SignedInAt, cookieAge
+	}
+	var directives []string
+	for _, suffix := range []string{"", "_" + e.suffix()} {
+		directives = append(directives,
+			e.cookie(uatCookie+suffix, strconv.FormatInt(uat, 10), cookieAge),
+			e.cookie(sessionCookie+suffix, token, age))
+	}
+	return directives, nil
+}
+
+// cookie is not HttpOnly: ClerkJS reads those that the application gets.
+func (e *Emulator) cookie(name, value string, age int) string {
+	maxAge := age
+	if age == 0 {
+		maxAge = -1
+	}
+	c := http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, SameSite: http.SameSiteLaxMode, Secure: e.publicURL.Scheme == "https"}
+	return c.String()
+}
+
+// handshake answers a browser that the application sent here because its
+// cookies did not agree: it goes back with a nonce for the right ones.
+func (e *Emulator) handshake(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	back, err := e.ownURL(query.Get("redirect_url"))
+	if err != nil {
+		writeError(w, e.logger, errValue("redirect_url", "redirect_url must be an address of the application's."))
+		return
+	}
+	var directives []string
+	var b browser
+	e.view(func(s *state) {
+		b = e.browserOf(s, r)
+		directives, err = e.directives(s, b)
+	})
+	if err != nil {
+		writeError(w, e.logger, err)
+		return
+	}
+	parameters := back.Query()
+	if e.development {
+		token := query.Get(devBrowserCookie)
+		if token == "" {
+			token = "dvb_" + newSecret()
+		}
+		directives = append(directives, e.cookie(devBrowserCookie, token, cookieAge), e.cookie(devBrowserCookie+"_"+e.suffix(), token, cookieAge))
+		parameters.Set(devBrowserCookie, token)
+	}
+	if query.Get("format") == "nonce" {
+		parameters.Set(nonceParam, e.nonces.put(directives))
+	} else {
+		var token string
+		e.view(func(s *state) {
+			token, err = e.signJWT(s, categorySession, struct {
+				Handshake []string `json:"handshake"`
+			}{directives})
+		})
+		if err != nil {
+			writeError(w, e.logger, err)
+			return
+		}
+		parameters.Set(handshakeParam, token)
+	}
+	back.RawQuery = parameters.Encode()
+	http.Redirect(w, r, back.String(), http.StatusTemporaryRedirect)
+}
+
+// refresh gives a page's script a new session cookie. It answers 401 when the
+// session is over, and then takes the cookies away.
+func (e *Emulator) refresh(w http.ResponseWriter, r *http.Request) {
+	var directives []string
+	var err error
+	alive := false
+	e.view(func(s *state) {
+		b := e.browserOf(s, r)
+		if alive = b.session != nil && b.session.ID == r.PathValue("session"); !alive && b.session != nil {
+			return // somebody else is signed in by now: the page has to notice by itself
+		}
+		directives, err = e.directives(s, b)
+	})
+	if err != nil {
+		writeError(w, e.logger, err)
+		return
+	}
+	setCookies(w, directives)
+	if !alive {
+		writeError(w, e.logger, &apiError{http.StatusUnauthorized, "authentication_invalid", "Invalid authentication", "The session has ended.", ""})
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func setCookies(w http.ResponseWriter, directives []string) {
+	for _, directive := range directives {
+		w.Header().Add("Set-Cookie", directive)
+	}
+}
+
+var errForeign = errors.New("clerkdev: the address is another origin's")
+
+// ownURL returns the address if it is the application's, and the root for none.
+func (e *Emulator) ownURL(raw string) (*url.URL, error) {
+	if raw == "" {
+		return e.publicURL.JoinPath("/"), nil
+	}
+	target, err := url.Parse(raw)
+	if err != nil || strings.ContainsAny(raw, "\\\r\n\t") {
+		return nil, errForeign
+	}
+	resolved := e.publicURL.ResolveReference(target)
+	if resolved.Scheme != e.publicURL.Scheme || resolved.Host != e.publicURL.Host || resolved.User != nil {
+		return nil, errForeign
+	}
+	return resolved, nil
+}
+
+// signIn makes the browser somebody's: a session and a client, whose secret is
+// the cookie that is returned with the others. An earlier session of the
+// browser's ends.
+func (e *Emulator) signIn(r *http.Request, find func(*tx) (*user, error)) (directives []string, err error) {
+	err = e.update(senderOf(r.RemoteAddr, r.UserAgent()), func(t *tx) error {
+		u, err := find(t)
+		if err != nil {
+			return err
+		}
+		b := e.browserOf(t.state, r)
+		if b.session != nil {
+			if err := t.endSession(b.session, "removed"); err != nil {
+				return err
+			}
+		}
+		c := &client{ID: newID("client"), Secret: newSecret(), SignedInAt: t.now / 1000}
+		organizationID := u.LastOrganizationID
+		if mine := t.membershipsOf(u.ID); !slices.ContainsFunc(mine, func(m *membership) bool { return m.OrganizationID == organizationID }) {
+			if organizationID = ""; len(mine) > 0 {
+				organizationID = mine[0].OrganizationID
+			}
+		}
+		v, err := t.createSession(u, c.ID, organizationID)
+		if err != nil {
+			return err
+		}
+		if b.client != nil {
+			delete(t.Clients, b.client.ID)
+		}
+		c.SessionID = v.ID
+		t.Clients[c.ID] = c
+		directives, err = e.clientDirectives(t, browser{c, v, t.Users[u.ID]})
+		return err
+	})
+	return directives, err
+}
+
+// clientDirectives are the directives with the browser's own cookie.
+func (e *Emulator) clientDirectives(t *tx, b browser) ([]string, error) {
+	directives, err := e.directives(t.state, b)
+	own := http.Cookie{
+		Name: e.clientCookie(), Value: b.client.Secret, Path: mountPath, MaxAge: cookieAge,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: e.publicURL.Scheme == "https",
+	}
+	return append(directives, own.String()), err
+}
+
+// activate makes an organization the session's active one.
+func (e *Emulator) activate(t *tx, b browser, organizationID string) ([]string, error) {
+	if t.membership(organizationID, b.user.ID) == nil {
+		return nil, errNotFound("organization of yours")
+	}
+	changed := *b.session
+	changed.OrganizationID, changed.UpdatedAt, changed.LastActiveAt = organizationID, t.now, t.now
+	t.Sessions[changed.ID] = &changed
+	u := *t.Users[b.user.ID]
+	u.LastOrganizationID = organizationID
+	t.Users[u.ID] = &u
+	return e.directives(t.state, browser{b.client, &changed, &u})
+}
