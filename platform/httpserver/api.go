@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -116,11 +117,18 @@ func newAPI(router chi.Router, document *huma.OpenAPI, prefix string, surface Su
 //
 // What is submitted is checked in this order: the operation's middlewares (see
 // [Guard]), the content type (415), and then parameters and body together
-// (422). Unknown query parameters and JSON properties are errors.
+// (422). Unknown query parameters and JSON properties are errors. Rules that a
+// schema cannot state belong into the use case, not into a huma.Resolver, whose
+// messages are not shown.
 func Register[I, O any](api huma.API, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
 	op.MaxBodyBytes = -1 // the router's limit holds; huma's is off by one
 	op.RejectUnknownQueryParameters = true
 	op.Middlewares = append(slices.Clone(op.Middlewares), requireMediaType)
+	op.Metadata = maps.Clone(op.Metadata)
+	if op.Metadata == nil {
+		op.Metadata = map[string]any{}
+	}
+	op.Metadata[registryKey] = api.OpenAPI().Components.Schemas
 	huma.Register(api, op, func(ctx context.Context, input *I) (*O, error) {
 		output, err := handler(ctx, input)
 		if err != nil {
@@ -144,7 +152,7 @@ func Guard(check func(context.Context) error) func(huma.Context, func(huma.Conte
 
 func writeHumaError(ctx huma.Context, err error) {
 	r, w := humachi.Unwrap(ctx)
-	WriteError(w, r, err)
+	errorsFrom(r.Context()).Write(w, r, err)
 }
 
 // requireMediaType refuses bodies of a type that the operation does not take.
@@ -177,7 +185,7 @@ func serveDocument(document *huma.OpenAPI) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := encoded()
 		if err != nil {
-			WriteError(w, r, fault.Wrap("encode the OpenAPI document", err))
+			errorsFrom(r.Context()).Write(w, r, fault.Wrap("encode the OpenAPI document", err))
 			return
 		}
 		w.Header().Set("Content-Type", "application/openapi+json")
@@ -219,12 +227,10 @@ func humaError(op *huma.Operation, status int, message string, errs []error) err
 	}
 	switch status {
 	case http.StatusBadRequest:
-		malformed := errMalformed("The body is not valid JSON.")
 		if len(errs) == 0 {
-			malformed = errMalformed("The body is missing.")
+			return errMalformed("The body is missing.")
 		}
-		malformed.fault = malformed.fault.WithCause(cause)
-		return malformed
+		return errMalformed(malformedMessage(errs))
 	case http.StatusRequestTimeout:
 		return errBodyTimeout()
 	case http.StatusUnprocessableEntity:

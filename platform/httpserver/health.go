@@ -5,8 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"slices"
-	"sync"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -43,7 +42,8 @@ const (
 	drainingName        = "shutdown"
 )
 
-// failed runs the checks and returns the names of those that fail, in order.
+// failed runs the checks and returns the names of those that fail, in the order
+// of Checks. One that has not answered at the timeout has failed.
 func (rd *Readiness) failed(ctx context.Context, logger *slog.Logger) []string {
 	if rd.draining.Load() {
 		return []string{drainingName}
@@ -54,23 +54,35 @@ func (rd *Readiness) failed(ctx context.Context, logger *slog.Logger) []string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	var (
-		group sync.WaitGroup
-		errs  = make([]error, len(rd.Checks))
-	)
+	results := make([]chan error, len(rd.Checks))
 	for i, check := range rd.Checks {
-		group.Go(func() { errs[i] = check.Run(ctx) })
+		results[i] = make(chan error, 1) // a check that comes too late finds nobody waiting
+		go func() { results[i] <- run(ctx, check) }()
 	}
-	group.Wait()
 	var names []string
-	for i, err := range errs {
+	for i, check := range rd.Checks {
+		var err error
+		select {
+		case err = <-results[i]:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
 		if err != nil {
-			names = append(names, rd.Checks[i].Name)
-			logger.WarnContext(ctx, "not ready", "check", rd.Checks[i].Name, "error", err)
+			names = append(names, check.Name)
+			logger.WarnContext(ctx, "not ready", "check", check.Name, "error", err)
 		}
 	}
-	slices.Sort(names)
 	return names
+}
+
+// run makes a panic the check's failure instead of the process's end.
+func run(ctx context.Context, check Check) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &panicError{value: value, stack: debug.Stack()}
+		}
+	}()
+	return check.Run(ctx)
 }
 
 // readyAnswer is the body of /readyz.
@@ -84,7 +96,7 @@ func (rt *Router) serveHealth(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (rt *Router) serveReady(w http.ResponseWriter, r *http.Request) {
-	failed := rt.config.Readiness.failed(r.Context(), rt.Errors.logger())
+	failed := rt.config.Readiness.failed(r.Context(), rt.errors.logger())
 	if len(failed) > 0 {
 		w.Header().Set("Retry-After", "1")
 		writeStatus(w, http.StatusServiceUnavailable, readyAnswer{Status: "not ready", Failed: failed})

@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -54,7 +55,7 @@ func (rt *Router) identify(next http.Handler) http.Handler {
 		}
 		state := &requestState{
 			id:       id,
-			errors:   rt.Errors,
+			errors:   rt.errors,
 			response: middleware.NewWrapResponseWriter(w, r.ProtoMajor),
 		}
 		w.Header().Set("X-Request-Id", id)
@@ -117,7 +118,7 @@ func (rt *Router) logAccess(next http.Handler) http.Handler {
 			if route == healthPath || route == readyPath {
 				level = slog.LevelDebug
 			}
-			rt.Errors.logger().LogAttrs(r.Context(), level, "request", append(attrs, state.annotations()...)...)
+			rt.errors.logger().LogAttrs(r.Context(), level, "request", append(attrs, state.annotations()...)...)
 		}()
 		next.ServeHTTP(w, r)
 	})
@@ -143,7 +144,7 @@ func (rt *Router) recoverPanic(next http.Handler) http.Handler {
 			if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(http.ErrAbortHandler)
 			}
-			rt.Errors.Write(w, r, fault.New(fault.Internal, "").WithCause(&panicError{value: value, stack: debug.Stack()}))
+			rt.errors.Write(w, r, fault.New(fault.Internal, "").WithCause(&panicError{value: value, stack: debug.Stack()}))
 		}()
 		next.ServeHTTP(w, r)
 	})
@@ -166,7 +167,7 @@ func (rt *Router) limitTime(next http.Handler) http.Handler {
 		r = r.WithContext(ctx)
 		next.ServeHTTP(w, r)
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) && !responseStarted(ctx) {
-			rt.Errors.Write(w, r, fault.New(fault.Unavailable, "The request took too long.").WithCause(ctx.Err()))
+			rt.errors.Write(w, r, fault.New(fault.Unavailable, "The request took too long.").WithCause(ctx.Err()))
 		}
 	})
 }
@@ -201,10 +202,10 @@ func (rt *Router) secureHeaders() func(http.Handler) http.Handler {
 // lead to one resource and nothing unprintable reaches a parameter.
 func (rt *Router) checkURL(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := r.URL.Path
+		path := cmp.Or(r.URL.Path, "/") // "" is the path of "GET http://host"
 		query, err := url.ParseQuery(r.URL.RawQuery)
 		if err != nil || !isText(path) || !areText(query) {
-			rt.Errors.Write(w, r, errMalformed("The address is not valid: it must be UTF-8 without NUL."))
+			rt.errors.Write(w, r, errMalformed("The address is not valid: it must be UTF-8 without NUL."))
 			return
 		}
 		segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
@@ -213,12 +214,12 @@ func (rt *Router) checkURL(next http.Handler) http.Handler {
 			segments = segments[:len(segments)-1]
 		}
 		if path != "/" && slices.ContainsFunc(segments, func(s string) bool { return s == "" || s == "." || s == ".." }) {
-			rt.Errors.Write(w, r, errNoSuchAddress)
+			rt.errors.Write(w, r, errNoSuchAddress)
 			return
 		}
 		if trailing && !isAPI(path) {
 			if r.Method != http.MethodGet && r.Method != http.MethodHead {
-				rt.Errors.Write(w, r, errNoSuchAddress)
+				rt.errors.Write(w, r, errNoSuchAddress)
 				return
 			}
 			// The path starts with one slash and no "//" got here, so this
@@ -252,7 +253,7 @@ func (rt *Router) checkOrigin(next http.Handler) http.Handler {
 		bearer := len(r.Header["Cookie"]) == 0 && hasBearer(r)
 		if !bearer {
 			if err := rt.origins.Check(r); err != nil {
-				rt.Errors.Write(w, r, fault.New(fault.Forbidden, "This request came from another site.").WithCause(err))
+				rt.errors.Write(w, r, fault.New(fault.Forbidden, "This request came from another site.").WithCause(err))
 				return
 			}
 		}

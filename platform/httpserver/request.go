@@ -2,7 +2,10 @@ package httpserver
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"mime"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -63,12 +66,8 @@ func Annotate(ctx context.Context, attrs ...slog.Attr) {
 	state.attrs = append(state.attrs, attrs...)
 }
 
-// WriteError answers r's error with the [ErrorWriter] of the router that r came
-// through, for middleware and handlers that have none at hand.
-func WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	errorsFrom(r.Context()).Write(w, r, err)
-}
-
+// errorsFrom returns the ErrorWriter of the router that ctx's request came
+// through.
 func errorsFrom(ctx context.Context) *ErrorWriter {
 	if state := stateFrom(ctx); state != nil {
 		return state.errors
@@ -90,6 +89,32 @@ func PathParam(r *http.Request, name string) string {
 	}
 	return decoded
 }
+
+// ParseForm reads r's form, which must be URL-encoded, into r.PostForm. Its
+// errors are ready to be answered: a body that is malformed, of another type,
+// too large or too slow. r.FormValue hides all of these.
+func ParseForm(r *http.Request) error {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || mediaType != formType {
+		return errUnsupportedMediaType([]string{formType})
+	}
+	err = r.ParseForm()
+	if err == nil && !areText(r.PostForm) {
+		return errMalformed("The form must be UTF-8 without NUL.")
+	}
+	if err == nil {
+		return nil
+	}
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return err
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return errBodyTimeout()
+	}
+	return errMalformed("The form is not valid.")
+}
+
+const formType = "application/x-www-form-urlencoded"
 
 // responseStarted reports whether a status has been sent for ctx's request.
 func responseStarted(ctx context.Context) bool {

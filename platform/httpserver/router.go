@@ -3,7 +3,6 @@ package httpserver
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -13,8 +12,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-chi/chi/v5"
-
-	"github.com/tenonhq/tenon/platform/fault"
 )
 
 // Config is what the edge needs to know.
@@ -29,10 +26,9 @@ type Config struct {
 	BodyLimit int64
 	// RequestTimeout is the deadline of a request's work; 0 is 30 seconds.
 	RequestTimeout time.Duration
-	// Logger takes the access log and the errors; nil is slog.Default.
-	Logger *slog.Logger
-	// ErrorPage answers errors outside of the API; nil answers problem+json.
-	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, err *fault.Error, requestID string)
+	// Errors answers what fails before or outside of a handler, and its logger
+	// takes the access log. nil answers problem documents everywhere.
+	Errors *ErrorWriter
 	// ContentSecurityPolicy is the header's value for every answer; "" is
 	// "default-src 'none'; frame-ancestors 'none'".
 	ContentSecurityPolicy string
@@ -92,11 +88,8 @@ type Mount struct {
 
 // Router serves the whole application.
 type Router struct {
-	// Errors is what answers failed requests, for handlers that are built
-	// outside of the router.
-	Errors *ErrorWriter
-
 	config  Config
+	errors  *ErrorWriter
 	mux     *chi.Mux
 	origins *http.CrossOriginProtection
 	openAPI *huma.OpenAPI
@@ -110,21 +103,24 @@ func New(config Config, mounts ...Mount) (*Router, error) {
 		mux:     chi.NewMux(),
 		origins: http.NewCrossOriginProtection(),
 		openAPI: newDocument(config.API),
-		Errors:  &ErrorWriter{Logger: config.Logger, Page: config.ErrorPage},
+		errors:  config.Errors,
+	}
+	if rt.errors == nil {
+		rt.errors = new(ErrorWriter)
 	}
 	if err := rt.complete(mounts); err != nil {
 		return nil, fmt.Errorf("httpserver: %w", err)
 	}
 	rt.mux.Use(rt.chain()...)
-	rt.mux.NotFound(rt.Errors.Handle(rt.notFound))
-	rt.mux.MethodNotAllowed(rt.Errors.Handle(rt.methodNotAllowed))
+	rt.mux.NotFound(rt.errors.Handle(rt.notFound))
+	rt.mux.MethodNotAllowed(rt.errors.Handle(rt.methodNotAllowed))
 	rt.mux.Get(healthPath, rt.serveHealth)
 	rt.mux.Get(readyPath, rt.serveReady)
 	rt.mux.Get(openAPIPath, serveDocument(rt.openAPI))
 
 	pages := chi.NewRouter()
-	pages.NotFound(rt.Errors.Handle(rt.notFound))
-	pages.MethodNotAllowed(rt.Errors.Handle(rt.methodNotAllowed))
+	pages.NotFound(rt.errors.Handle(rt.notFound))
+	pages.MethodNotAllowed(rt.errors.Handle(rt.methodNotAllowed))
 	if config.SignedIn != nil && config.Tenant != nil {
 		pages.Use(config.SignedIn, config.Tenant)
 	}
