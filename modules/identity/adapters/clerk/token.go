@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // maxTokenBytes bounds what is decoded before any signature was checked.
@@ -69,8 +70,18 @@ func (t token) keyID() string     { return text(t.header["kid"]) }
 func (t token) algorithm() string { return text(t.header["alg"]) }
 func (t token) issuer() string    { return text(t.claims["iss"]) }
 
-// issuedAt is the iat claim in seconds, 0 without one.
-func (t token) issuedAt() float64 { iat, _ := t.claims["iat"].(float64); return iat }
+// issuedAt is the iat claim in seconds; ok is false without one.
+func (t token) issuedAt() (seconds float64, ok bool) {
+	seconds, ok = t.claims["iat"].(float64)
+	return seconds, ok
+}
+
+// expired reports whether the token says that it is past its time; one that
+// does not say is not.
+func (t token) expired(now time.Time) bool {
+	exp, ok := t.claims["exp"].(float64)
+	return ok && exp <= float64(now.Unix())
+}
 
 // isSession reports whether the token can be a session's: neither a JWT
 // template's nor a machine's, all of which the same key signs.
