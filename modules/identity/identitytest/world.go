@@ -1,0 +1,82 @@
+// Package identitytest holds what every implementation of identity's ports has
+// to pass, and histories of a provider to run use cases with.
+package identitytest
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/modules/identity/adapters/memory"
+	"github.com/tenonhq/tenon/modules/tenancy"
+	tenancymemory "github.com/tenonhq/tenon/modules/tenancy/adapters/memory"
+	"github.com/tenonhq/tenon/platform/memtx"
+	"github.com/tenonhq/tenon/platform/tenant"
+)
+
+// World is the tenancy and identity modules over their in-memory adapters.
+type World struct {
+	Registry  *tenancymemory.Registry
+	Schemas   *tenancymemory.Schemas
+	Directory *memory.Directory
+	Members   *memory.Members
+	Inbox     *memory.Inbox
+	Provider  *memory.Provider
+	Tx        *memtx.Transactor
+
+	Tenants *tenancy.Service
+	Sync    *identity.Sync
+	Service *identity.Service
+}
+
+// NewWorld returns a world in which nothing has happened.
+func NewWorld() *World {
+	w := &World{
+		Registry: tenancymemory.NewRegistry(), Schemas: tenancymemory.NewSchemas(),
+		Directory: memory.NewDirectory(), Members: memory.NewMembers(), Inbox: memory.NewInbox(), Provider: memory.NewProvider(),
+	}
+	w.Tx = memtx.New(w.Registry, w.Schemas, w.Directory, w.Members, w.Inbox)
+	w.Tenants = tenancy.NewService(w.Registry, w.Schemas, w.Tx)
+	w.Sync = identity.NewSync(w.Tx, w.Directory, w.Members, w.Tenants)
+	w.Service = identity.NewService(w.Tenants, w.Directory, w.Members, w.Provider, w.Sync, slog.New(slog.DiscardHandler))
+	return w
+}
+
+// State is the outcome of a history: every live tenant by its organization's
+// id, with its users.
+type State map[string]TenantState
+
+// TenantState is one tenant in a [State].
+type TenantState struct {
+	Name, Slug string
+	Users      []identity.User
+}
+
+// State reads the world's. A tenant whose organization was deleted is left out:
+// whether it was ever provisioned depends on what came first, and nobody gets
+// into it either way.
+func (w *World) State(ctx context.Context) (State, error) {
+	tenants, err := w.Tenants.List(ctx, tenancy.Slug{}, 1_000_000)
+	if err != nil {
+		return nil, err
+	}
+	state := State{}
+	for _, t := range tenants {
+		if t.Deleted() {
+			continue
+		}
+		members, err := w.Members.All(tenant.NewContext(ctx, t.Schema))
+		if err != nil {
+			return nil, err
+		}
+		summary := TenantState{Name: t.Name, Slug: t.Slug.String()}
+		for _, m := range members {
+			summary.Users = append(summary.Users, identity.User{
+				ID: m.ID, Email: m.Email, FirstName: m.FirstName, LastName: m.LastName, AvatarURL: m.AvatarURL, Phone: m.Phone,
+				Role: m.Role, Active: m.IsActive, EmailSuperseded: m.Metadata.EmailSuperseded, JoinedAt: m.JoinedAt,
+			})
+		}
+		state[t.ID] = summary
+	}
+	return state, nil
+}
