@@ -1,0 +1,83 @@
+// Package rest is the identity module's part of the REST API.
+package rest
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/platform/httpserver"
+)
+
+// User is a member as the API shows them. The names are the table's.
+type User struct {
+	ID         string            `json:"id" doc:"The account's id at the identity provider."`
+	Email      string            `json:"email"`
+	FirstName  string            `json:"first_name"`
+	LastName   string            `json:"last_name"`
+	AvatarURL  string            `json:"avatar_url"`
+	Phone      string            `json:"phone"`
+	Role       string            `json:"role" enum:"owner,admin,member,viewer"`
+	Metadata   identity.Metadata `json:"metadata"`
+	IsActive   bool              `json:"is_active"`
+	LastSeenAt *time.Time        `json:"last_seen_at"`
+	JoinedAt   time.Time         `json:"joined_at"`
+	CreatedAt  time.Time         `json:"created_at"`
+	UpdatedAt  time.Time         `json:"updated_at"`
+}
+
+func userOf(m identity.Member) User {
+	user := User{
+		ID: m.ID, Email: m.Email, FirstName: m.FirstName, LastName: m.LastName, AvatarURL: m.AvatarURL, Phone: m.Phone,
+		Role: string(m.Role), Metadata: m.Metadata, IsActive: m.IsActive,
+		JoinedAt: m.JoinedAt.UTC(), CreatedAt: m.CreatedAt.UTC(), UpdatedAt: m.UpdatedAt.UTC(),
+	}
+	if !m.LastSeenAt.IsZero() {
+		user.LastSeenAt = new(m.LastSeenAt.UTC())
+	}
+	return user
+}
+
+type onboardingInput struct {
+	Tenant string `path:"tenant" doc:"The organization's slug."`
+	Body   *struct {
+		FirstName string `json:"first_name,omitempty" doc:"Changes the account's first name, in every organization."`
+		LastName  string `json:"last_name,omitempty" doc:"Changes the account's last name, in every organization."`
+		Phone     string `json:"phone,omitempty" doc:"A phone number for this organization alone." example:"+1 555 0100"`
+	}
+}
+
+type onboardingOutput struct {
+	Body struct {
+		Success bool `json:"success"`
+		User    User `json:"user"`
+	}
+}
+
+// Register adds the module's operations to the API.
+func Register(api huma.API, service *identity.Service) {
+	httpserver.Register(api, huma.Operation{
+		OperationID: "complete-onboarding",
+		Method:      http.MethodPost,
+		Path:        "/users/onboarding",
+		Summary:     "Complete your onboarding",
+		Description: "Records what you tell this organization about yourself, and that you were welcomed. Every value is optional; doing it again is harmless.",
+		Tags:        []string{"Users"},
+	}, func(ctx context.Context, in *onboardingInput) (*onboardingOutput, error) {
+		access, _ := identity.AccessFromContext(ctx)
+		var profile identity.Profile
+		if in.Body != nil {
+			profile = identity.Profile{FirstName: in.Body.FirstName, LastName: in.Body.LastName, Phone: in.Body.Phone}
+		}
+		member, err := service.CompleteOnboarding(ctx, access, profile)
+		if err != nil {
+			return nil, err
+		}
+		out := new(onboardingOutput)
+		out.Body.Success, out.Body.User = true, userOf(member)
+		return out, nil
+	})
+}

@@ -1,0 +1,184 @@
+package web
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/modules/identity/adapters/clerk"
+	"github.com/tenonhq/tenon/modules/tenancy"
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/httpserver"
+	"github.com/tenonhq/tenon/platform/web"
+)
+
+// Gate decides who a request comes from and whether it gets into a tenant. Its
+// middlewares stand in front of everything that reads a body, so that the order
+// of answers is always the same: 401 without a session, 404 for a tenant that
+// is not there or not theirs, 403 without the permission, and only then what
+// is wrong with the input.
+type Gate struct {
+	auth     *clerk.BrowserAuth
+	instance *clerk.Instance
+	service  *identity.Service
+	errors   *httpserver.ErrorWriter
+}
+
+// NewGate returns a gate. Refusals are written by errors.
+func NewGate(auth *clerk.BrowserAuth, instance *clerk.Instance, service *identity.Service, errors *httpserver.ErrorWriter) *Gate {
+	return &Gate{auth: auth, instance: instance, service: service, errors: errors}
+}
+
+var errSignedOut = fault.New(fault.Unauthenticated, "Sign in to go on.")
+
+// Authenticate puts the session of a request that is signed in into the
+// context, and lets one that is signed out pass. A browser whose session has to
+// be renewed is sent through the provider's handshake and comes back.
+func (g *Gate) Authenticate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// What a page shows depends on who asks, so no cache may share it.
+		w.Header().Add("Vary", "Cookie, Authorization")
+		decision := g.auth.Authenticate(r)
+		for _, cookie := range decision.Cookies {
+			w.Header().Add("Set-Cookie", cookie)
+		}
+		switch {
+		case decision.Err != nil:
+			g.errors.Write(w, r, decision.Err)
+			return
+		case decision.Redirect != "":
+			w.Header().Set("Cache-Control", "no-store")
+			http.Redirect(w, r, decision.Redirect, http.StatusTemporaryRedirect)
+			return
+		case decision.State == clerk.SignedIn:
+			ctx := identity.NewSessionContext(r.Context(), decision.Session)
+			httpserver.Annotate(ctx, slog.String("account", decision.Session.AccountID))
+			r = r.WithContext(ctx)
+		default:
+			httpserver.Annotate(r.Context(), slog.String("signed_out", string(decision.Reason)))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// RequireSession refuses a request that is signed out: a person who opens a
+// page is led to the sign-in page and back, everybody else gets a 401.
+func (g *Gate) RequireSession(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := identity.SessionFromContext(r.Context()); ok {
+			w.Header().Set("Cache-Control", "private, no-store")
+			next.ServeHTTP(w, r)
+			return
+		}
+		if isNavigation(r) {
+			http.Redirect(w, r, signInPath+"?"+url.Values{returnParam: {returnTo(r)}}.Encode(), http.StatusSeeOther)
+			return
+		}
+		g.errors.Write(w, r, errSignedOut)
+	})
+}
+
+// Enter lets a request into the tenant that its path names, or refuses it.
+func (g *Gate) Enter(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, ok := identity.SessionFromContext(r.Context())
+		if !ok {
+			g.errors.Write(w, r, errSignedOut)
+			return
+		}
+		ctx, access, err := g.service.Enter(r.Context(), session, httpserver.PathParam(r, httpserver.TenantParam))
+		if err != nil {
+			g.errors.Write(w, r, err)
+			return
+		}
+		httpserver.Annotate(ctx, slog.String("tenant", access.Tenant.ID), slog.String("role", string(access.Member.Role)))
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// Shell puts what the layout shows into the context of a page's request.
+func (g *Gate) Shell(navigation []web.NavigationItem) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			shell := &web.Shell{
+				SignInHref:             signInPath,
+				SignUpHref:             signUpPath,
+				CreateOrganizationHref: g.instance.CreateOrganizationURL("/onboarding"),
+				RequestID:              httpserver.RequestID(r.Context()),
+			}
+			if session, ok := identity.SessionFromContext(r.Context()); ok {
+				shell.SignInHref, shell.SignUpHref = "", ""
+				shell.SwitchHref = g.instance.SelectOrganizationURL("/")
+				shell.SignOutHref = g.instance.SignOutURL("/")
+				shell.SessionRefresh = g.instance.SessionRefreshURL(session.ID)
+				shell.Person = &web.Person{Name: "Signed in"}
+			}
+			if access, ok := identity.AccessFromContext(r.Context()); ok {
+				if err := g.fill(r, shell, access, navigation); err != nil {
+					g.errors.Write(w, r, err)
+					return
+				}
+			}
+			next.ServeHTTP(w, r.WithContext(web.NewContext(r.Context(), shell)))
+		})
+	}
+}
+
+// fill adds what only a tenant's pages show.
+func (g *Gate) fill(r *http.Request, shell *web.Shell, access identity.Access, navigation []web.NavigationItem) error {
+	base := "/" + access.Tenant.Slug.String()
+	shell.Tenant = &web.Tenant{Name: access.Tenant.Name, Slug: access.Tenant.Slug.String(), ImageURL: access.Tenant.ImageURL, Base: base}
+	shell.Person = &web.Person{
+		Name: access.Member.Name(), Email: access.Member.Email, AvatarURL: access.Member.AvatarURL, Role: roleLabel(access.Member.Role),
+	}
+	below := strings.TrimPrefix(r.URL.Path, base)
+	for _, item := range navigation {
+		item.Current = below == item.Path || strings.HasPrefix(below, item.Path+"/")
+		shell.Navigation = append(shell.Navigation, item)
+	}
+	if web.IsFragmentRequest(r) {
+		return nil // a fragment shows no switcher
+	}
+	tenants, err := g.service.Tenants(r.Context(), access.Member.ID)
+	if err != nil {
+		return err
+	}
+	for _, t := range tenants {
+		shell.Organizations = append(shell.Organizations, web.Organization{
+			Name: t.Name, Href: homePath(t), Current: t.ID == access.Tenant.ID,
+		})
+	}
+	return nil
+}
+
+func homePath(t tenancy.Tenant) string { return "/" + t.Slug.String() + "/dashboard" }
+
+func roleLabel(role identity.Role) string {
+	if role == "" {
+		return ""
+	}
+	return strings.ToUpper(string(role[:1])) + string(role[1:])
+}
+
+// isNavigation reports whether a person opens a page, so that leading them
+// somewhere else is an answer. A call by script, and everything under /api,
+// needs a status instead.
+func isNavigation(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || strings.HasPrefix(r.URL.Path, "/api/") {
+		return false
+	}
+	if r.Header.Get("HX-Request") == "true" {
+		return false
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// returnTo is the path that a person who signs in comes back to.
+func returnTo(r *http.Request) string {
+	return (&url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}).String()
+}

@@ -1,0 +1,135 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/httpserver"
+	"github.com/tenonhq/tenon/platform/web"
+)
+
+// Pages are the pages between signing up and the dashboard.
+type Pages struct {
+	gate    *Gate
+	service *identity.Service
+	errors  *httpserver.ErrorWriter
+}
+
+// NewPages returns the pages.
+func NewPages(gate *Gate, service *identity.Service, errors *httpserver.ErrorWriter) *Pages {
+	return &Pages{gate: gate, service: service, errors: errors}
+}
+
+// Where people sign in, up and out. The pages themselves are the identity
+// provider's; these addresses stay the same whichever that is.
+const (
+	signInPath  = "/sign-in"
+	signUpPath  = "/sign-up"
+	signOutPath = "/sign-out"
+
+	// returnParam names the path to come back to.
+	returnParam = "redirect_url"
+)
+
+// Public mounts the landing page, which is the way in for who is signed in, and
+// the ways to the identity provider's pages.
+func (p *Pages) Public(r chi.Router) {
+	pages := r.With(p.gate.Authenticate, p.gate.Shell(nil))
+	pages.Get("/", p.errors.Handle(p.landing))
+	for path, to := range map[string]func(string) string{
+		signInPath: p.gate.instance.SignInURL, signUpPath: p.gate.instance.SignUpURL, signOutPath: p.gate.instance.SignOutURL,
+	} {
+		r.Get(path, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, to(r.URL.Query().Get(returnParam)), http.StatusSeeOther)
+		})
+	}
+}
+
+// SignedIn mounts what needs a session and no tenant.
+func (p *Pages) SignedIn(r chi.Router) {
+	r.Get("/onboarding", p.errors.Handle(p.welcome))
+}
+
+// Tenant mounts the pages under the tenant's own path.
+func (p *Pages) Tenant(r chi.Router) {
+	r.Get("/", func(w http.ResponseWriter, r *http.Request) {
+		access, _ := identity.AccessFromContext(r.Context())
+		http.Redirect(w, r, homePath(access.Tenant), http.StatusSeeOther)
+	})
+	r.Get("/onboarding", p.errors.Handle(p.showOnboarding))
+	r.Post("/onboarding", p.errors.Handle(p.completeOnboarding))
+}
+
+func (p *Pages) landing(w http.ResponseWriter, r *http.Request) error {
+	session, ok := identity.SessionFromContext(r.Context())
+	if !ok {
+		return web.Render(w, r, http.StatusOK, "", web.Landing())
+	}
+	w.Header().Set("Cache-Control", "private, no-store")
+	home, err := p.service.Home(r.Context(), session)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		http.Redirect(w, r, p.gate.instance.CreateOrganizationURL("/onboarding"), http.StatusSeeOther)
+		return nil
+	case err != nil:
+		return err
+	}
+	http.Redirect(w, r, homePath(home), http.StatusSeeOther)
+	return nil
+}
+
+// welcome is where somebody lands who just made or joined an organization. It
+// does not wait for the webhook: [identity.Service.Home] brings the
+// organization in when it has to.
+func (p *Pages) welcome(w http.ResponseWriter, r *http.Request) error {
+	session, _ := identity.SessionFromContext(r.Context())
+	home, err := p.service.Home(r.Context(), session)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		http.Redirect(w, r, p.gate.instance.CreateOrganizationURL("/onboarding"), http.StatusSeeOther)
+		return nil
+	case err != nil:
+		return err
+	}
+	http.Redirect(w, r, "/"+home.Slug.String()+"/onboarding", http.StatusSeeOther)
+	return nil
+}
+
+func (p *Pages) showOnboarding(w http.ResponseWriter, r *http.Request) error {
+	access, _ := identity.AccessFromContext(r.Context())
+	form := identity.Profile{FirstName: access.Member.FirstName, LastName: access.Member.LastName, Phone: access.Member.Phone}
+	return web.Render(w, r, http.StatusOK, "Welcome", onboardingPage(access, form, nil))
+}
+
+func (p *Pages) completeOnboarding(w http.ResponseWriter, r *http.Request) error {
+	access, _ := identity.AccessFromContext(r.Context())
+	if err := httpserver.ParseForm(r); err != nil {
+		return err
+	}
+	form := identity.Profile{
+		FirstName: r.PostForm.Get("first_name"), LastName: r.PostForm.Get("last_name"), Phone: r.PostForm.Get("phone"),
+	}
+	_, err := p.service.CompleteOnboarding(r.Context(), access, form)
+	switch {
+	case fault.Is(err, fault.Invalid):
+		return web.Render(w, r, http.StatusUnprocessableEntity, "Welcome", onboardingPage(access, form, fault.As(err)))
+	case err != nil:
+		return err
+	}
+	web.Redirect(w, r, homePath(access.Tenant), &web.Flash{Kind: "success", Message: "You are all set."})
+	return nil
+}
+
+// article puts a role into a sentence.
+func article(role identity.Role) string {
+	switch role {
+	case identity.RoleOwner:
+		return "an owner"
+	case identity.RoleAdmin:
+		return "an admin"
+	}
+	return "a " + string(role)
+}
