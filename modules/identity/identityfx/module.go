@@ -1,0 +1,144 @@
+// Package identityfx wires the identity module.
+package identityfx
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	clerksdk "github.com/clerk/clerk-sdk-go/v2"
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-chi/chi/v5"
+	"go.uber.org/fx"
+
+	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/modules/identity/adapters/bunrepo"
+	"github.com/tenonhq/tenon/modules/identity/adapters/clerk"
+	"github.com/tenonhq/tenon/modules/identity/adapters/rest"
+	"github.com/tenonhq/tenon/modules/identity/adapters/svix"
+	"github.com/tenonhq/tenon/modules/identity/adapters/web"
+	"github.com/tenonhq/tenon/platform/config"
+	"github.com/tenonhq/tenon/platform/database"
+	"github.com/tenonhq/tenon/platform/httpserver"
+)
+
+// WebhookPath is where Clerk's webhooks are received. They prove where they
+// come from by their signature.
+const WebhookPath = "/api/webhooks/clerk"
+
+// Module provides *identity.Service, the gate in front of everything that needs
+// a session or a tenant, and the module's routes to the group "mounts". Its
+// worker applies webhooks from start to stop. What it stores stays inside.
+var Module = fx.Module("identity",
+	fx.Provide(
+		fx.Private,
+		fx.Annotate(bunrepo.NewDirectory, fx.As(new(identity.Directory))),
+		fx.Annotate(bunrepo.NewMembers, fx.As(new(identity.Members))),
+		fx.Annotate(bunrepo.NewInbox, fx.As(new(identity.Inbox))),
+		fx.Annotate(clerk.NewProvider, fx.As(new(identity.Provider))),
+		func(db *database.DB) identity.Transactor { return db },
+		identity.NewSync,
+		newWorker,
+		newBackend,
+		newInstance,
+		newBrowserAuth,
+		newWebhookHandler,
+		web.NewPages,
+	),
+	fx.Provide(
+		identity.NewService,
+		web.NewGate,
+		fx.Annotate(newPagesMounts, fx.ResultTags(`group:"mounts,flatten"`)),
+		fx.Annotate(newOperationsMount, fx.ResultTags(`group:"mounts"`)),
+		fx.Annotate(newWebhookMount, fx.ResultTags(`group:"mounts"`)),
+	),
+	fx.Invoke(runWorker),
+)
+
+// clerkTimeout bounds one call of Clerk's Backend API.
+const clerkTimeout = 10 * time.Second
+
+func newBackend(c config.Config) clerksdk.Backend {
+	return clerksdk.NewBackend(&clerksdk.BackendConfig{
+		HTTPClient: &http.Client{Timeout: clerkTimeout},
+		URL:        clerksdk.String(c.ClerkAPIURL.JoinPath("v1").String()),
+		Key:        clerksdk.String(string(c.ClerkSecretKey)),
+	})
+}
+
+func newInstance(c config.Config) (*clerk.Instance, error) {
+	return clerk.NewInstance(clerk.InstanceConfig{
+		PublishableKey: c.ClerkPublishableKey,
+		FrontendAPI:    c.ClerkFrontendAPI().String(),
+		PublicURL:      c.PublicURL.String(),
+	})
+}
+
+func newBrowserAuth(c config.Config, backend clerksdk.Backend, instance *clerk.Instance, logger *slog.Logger) *clerk.BrowserAuth {
+	return clerk.NewBrowserAuth(clerk.BrowserAuthConfig{
+		Instance: instance,
+		Verifier: clerk.NewVerifier(clerk.VerifierConfig{
+			Backend: backend, Issuer: instance.FrontendAPI(), AuthorizedParties: c.ClerkAuthorizedParties,
+		}),
+		Backend: backend,
+		Logger:  logger,
+	})
+}
+
+func newWorker(inbox identity.Inbox, tx identity.Transactor, sync *identity.Sync, logger *slog.Logger) *identity.Worker {
+	return identity.NewWorker(inbox, tx, sync, clerk.Decode, logger)
+}
+
+// runWorker runs the worker for as long as the application does.
+func runWorker(lifecycle fx.Lifecycle, worker *identity.Worker) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	lifecycle.Append(fx.StartStopHook(
+		func() {
+			go func() {
+				defer close(done)
+				worker.Run(ctx)
+			}()
+		},
+		func(stopping context.Context) error {
+			cancel()
+			select {
+			case <-done:
+				return nil
+			case <-stopping.Done():
+				return stopping.Err()
+			}
+		},
+	))
+}
+
+func newWebhookHandler(c config.Config, inbox identity.Inbox, worker *identity.Worker, errors *httpserver.ErrorWriter, logger *slog.Logger) (*svix.WebhookHandler, error) {
+	secrets := []string{string(c.ClerkWebhookSecret)}
+	if previous := string(c.ClerkWebhookSecretPrevious); previous != "" {
+		secrets = append(secrets, previous)
+	}
+	return svix.NewWebhookHandler(svix.Config{Secrets: secrets, Inbox: inbox, Wake: worker.Wake, Errors: errors, Logger: logger})
+}
+
+func newPagesMounts(pages *web.Pages) []httpserver.Mount {
+	return []httpserver.Mount{
+		{Surface: httpserver.Public, Routes: pages.Public},
+		{Surface: httpserver.SignedIn, Routes: pages.SignedIn},
+		{Surface: httpserver.TenantPages, Routes: pages.Tenant},
+	}
+}
+
+func newOperationsMount(service *identity.Service) httpserver.Mount {
+	return httpserver.Mount{
+		Surface:    httpserver.TenantAPI,
+		Operations: func(api huma.API) { rest.Register(api, service) },
+	}
+}
+
+func newWebhookMount(handler *svix.WebhookHandler) httpserver.Mount {
+	return httpserver.Mount{
+		Surface: httpserver.Public,
+		Routes:  func(r chi.Router) { r.Method(http.MethodPost, WebhookPath, handler) },
+	}
+}

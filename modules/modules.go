@@ -1,0 +1,26 @@
+package modules
+
+import (
+	"go.uber.org/fx"
+
+	"github.com/tenonhq/tenon/modules/identity/identityfx"
+	"github.com/tenonhq/tenon/modules/projects/projectsfx"
+	"github.com/tenonhq/tenon/modules/tenancy/tenancyfx"
+	"github.com/tenonhq/tenon/platform/web"
+)
+
+// All is every module. Each provides its use cases and its mounts; none of them
+// starts anything that was not asked for.
+var All = fx.Options(
+	tenancyfx.Module,
+	identityfx.Module,
+	projectsfx.Module,
+)
+
+// Navigation is the sidebar of a tenant's pages, from top to bottom.
+func Navigation() []web.NavigationItem {
+	return []web.NavigationItem{
+		{Label: "Dashboard", Icon: "layout-dashboard", Path: "/dashboard"},
+		{Label: "Projects", Icon: "folder", Path: "/projects"},
+	}
+}
