@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tenonhq/tenon/platform/localpg"
+)
+
+// devDatabase is the database of `tenon dev`, and where the emulator keeps what
+// belongs to it.
+type devDatabase struct {
+	url       string
+	stateFile string
+	stop      func() error
+}
+
+// localDatabase is the database's name on a server of our own.
+const localDatabase = "tenon"
+
+// stopTimeout bounds PostgreSQL's clean shutdown; it recovers from any other.
+const stopTimeout = time.Second
+
+func openDevDatabase(ctx context.Context, s surroundings, options devOptions, logger *slog.Logger) (*devDatabase, error) {
+	given := variable(s.environ, "DATABASE_URL")
+	switch {
+	case given != "" && options.reset:
+		return nil, usageError("--reset: DATABASE_URL is set, and a database of yours is never deleted from here; unset it, or empty the database yourself")
+	case given != "" && options.data != "":
+		return nil, usageError("--data: DATABASE_URL is set, so there is no data folder; give one or the other")
+	case given != "":
+		return givenDatabase(given)
+	}
+	cfg := localpg.Config{DataDir: options.data, Exclusive: true, Logger: logger}
+	if options.reset {
+		if err := localpg.Reset(cfg); err != nil {
+			return nil, explainInUse(err)
+		}
+	}
+	server, err := startLocal(ctx, cfg)
+	if err != nil {
+		return nil, explainInUse(err)
+	}
+	database := &devDatabase{
+		url:       server.URL(localDatabase),
+		stateFile: filepath.Join(server.DataDir(), "clerk.json"),
+		stop: func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+			defer cancel()
+			return server.Stop(ctx)
+		},
+	}
+	if options.reset {
+		if err := os.Remove(database.stateFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.Join(err, database.stop())
+		}
+	}
+	if err := createDatabase(ctx, server); err != nil {
+		return nil, errors.Join(err, database.stop())
+	}
+	return database, nil
+}
+
+// givenDatabase is the server that DATABASE_URL names. The emulator's state is
+// kept apart for each of them, and for no longer than the cache folder is.
+func givenDatabase(databaseURL string) (*devDatabase, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("no cache folder to keep the emulator's state in: %w", err)
+	}
+	folder := filepath.Join(cache, "tenon")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256([]byte(databaseURL))
+	return &devDatabase{
+		url:       databaseURL,
+		stateFile: filepath.Join(folder, "clerk-"+hex.EncodeToString(digest[:6])+".json"),
+		stop:      func() error { return nil },
+	}, nil
+}
+
+// startLocal starts the server, and waits for one whose program was killed a
+// moment ago to be gone.
+func startLocal(ctx context.Context, cfg localpg.Config) (*localpg.Server, error) {
+	const patience = 5 * time.Second
+	deadline := time.Now().Add(patience)
+	for {
+		server, err := localpg.Start(ctx, cfg)
+		if !errors.Is(err, localpg.ErrInUse) || time.Now().After(deadline) {
+			return server, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func explainInUse(err error) error {
+	if errors.Is(err, localpg.ErrInUse) {
+		return fmt.Errorf("%w: another `tenon dev` runs; stop it, or give this one a folder of its own by --data", err)
+	}
+	return err
+}
+
+// createDatabase makes the application's database on a server of our own when
+// it is not there yet.
+func createDatabase(ctx context.Context, server *localpg.Server) error {
+	const duplicateDatabase = "42P04"
+	conn, err := pgconn.Connect(ctx, server.URL("postgres"))
+	if err != nil {
+		return fmt.Errorf("connect to local PostgreSQL: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = conn.Exec(ctx, `CREATE DATABASE "`+localDatabase+`"`).ReadAll()
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == duplicateDatabase {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create the database on local PostgreSQL: %w", err)
+	}
+	return nil
+}
+
+// isAddressInUse reports whether another program listens already.
+func isAddressInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

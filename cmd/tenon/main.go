@@ -1,0 +1,91 @@
+// Command tenon is the whole product in one binary: the server, the
+// development environment, the migrations. `tenon --help` lists what it does.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v3"
+)
+
+// Exit codes of every command.
+const (
+	exitFailed = 1 // it was tried and did not work
+	exitUsage  = 2 // the command line or the configuration is wrong; nothing was tried
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal finds the default action again and ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args, surroundings{environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}))
+}
+
+// surroundings are what a command is run in.
+type surroundings struct {
+	environ []string
+	stdout  io.Writer // results, for pipes
+	stderr  io.Writer // logs, progress and errors, for people
+}
+
+// run executes a command line and returns the process's exit code.
+func run(ctx context.Context, args []string, s surroundings) int {
+	err := newCommand(s).Run(ctx, args)
+	if err == nil {
+		return 0
+	}
+	if message := err.Error(); message != "" {
+		fmt.Fprintln(s.stderr, "tenon:", message)
+	}
+	if coded, ok := errors.AsType[cli.ExitCoder](err); ok {
+		return coded.ExitCode()
+	}
+	return exitFailed
+}
+
+func newCommand(s surroundings) *cli.Command {
+	return &cli.Command{
+		Name:  "tenon",
+		Usage: "a multi-tenant SaaS backend where every tenant has a PostgreSQL schema of its own",
+		Description: "Start with `tenon dev`: it needs no configuration and runs everything on this machine.\n" +
+			"`tenon serve` is for production and takes its configuration from the environment.",
+		Commands: []*cli.Command{
+			devCommand(s),
+			serveCommand(s),
+			migrateCommand(s),
+			versionCommand(s),
+		},
+		Writer:         s.stdout,
+		ErrWriter:      s.stderr,
+		Suggest:        true,
+		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run decides
+		OnUsageError:   onUsageError,
+		CommandNotFound: func(_ context.Context, _ *cli.Command, name string) {
+			fmt.Fprintf(s.stderr, "tenon: there is no command %q; see `tenon --help`\n", name)
+		},
+	}
+}
+
+// usageError is a mistake on the command line.
+func usageError(format string, args ...any) error {
+	return cli.Exit(fmt.Sprintf(format, args...), exitUsage)
+}
+
+// onUsageError answers a mistake in one line, with the way to more.
+func onUsageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
+	return usageError("%v; see `%s --help`", err, cmd.FullName())
+}
+
+// withoutArguments refuses what a command would otherwise ignore in silence.
+func withoutArguments(ctx context.Context, cmd *cli.Command) (context.Context, error) {
+	if cmd.Args().Present() {
+		return ctx, usageError("%s takes no argument, and was given %q; see `%s --help`", cmd.FullName(), cmd.Args().First(), cmd.FullName())
+	}
+	return ctx, nil
+}
