@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/tenonhq/tenon/platform/web/internal/gallery"
 )
@@ -131,6 +132,8 @@ const reportViolations = `axe.run(document, {resultTypes: ["violations"]}).then(
 // violations returns what axe-core finds wrong with the open page.
 func violations(t *testing.T, ctx context.Context) []string {
 	t.Helper()
+	// What is fading in has too little contrast for a moment.
+	eventually(t, ctx, `document.getAnimations().every((animation) => animation.playState !== "running")`)
 	do(t, ctx, chromedp.Evaluate[chromedp.Void](axe))
 	report := run(t, ctx, chromedp.Evaluate[string](reportViolations, chromedp.EvalAwaitPromise))
 	var found []struct {
@@ -210,4 +213,242 @@ func TestViolationsAreFound(t *testing.T) {
 	if found := violations(t, ctx); len(found) < 2 {
 		t.Errorf("axe-core finds %d violations on a page that has several: %v", len(found), found)
 	}
+}
+
+// eventually waits until a JavaScript condition holds, across navigations.
+func eventually(t *testing.T, ctx context.Context, condition string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		holds, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`Boolean(`+condition+`)`))
+		if err == nil && holds {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			page, _ := chromedp.Run(context.WithoutCancel(ctx), chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))
+			t.Fatalf("never true: %s (%v)\non %s", condition, err, page)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func evaluate[T any](t *testing.T, ctx context.Context, expression string) T {
+	t.Helper()
+	return run(t, ctx, chromedp.Evaluate[T](expression))
+}
+
+// TestInteraction goes through what the script adds to pages.
+func TestInteraction(t *testing.T) {
+	gallery := gallery.New()
+	server := httptest.NewServer(gallery)
+	defer server.Close()
+	ctx := browser(t)
+	complaints := listen(t, ctx)
+	open := func(t *testing.T, path string) {
+		t.Helper()
+		do(t, ctx, chromedp.Navigate(server.URL+path))
+		eventually(t, ctx, `document.documentElement.classList.contains("js")`)
+	}
+	click := func(selector string) chromedp.Action[chromedp.Void] { return chromedp.Click(chromedp.CSS(selector)) }
+	keys := func(selector, text string) chromedp.Action[chromedp.Void] {
+		return chromedp.SendKeys(chromedp.CSS(selector), text)
+	}
+	step := func(name string, test func(t *testing.T)) {
+		t.Run(name, func(t *testing.T) {
+			emulate(t, ctx, "light", 1280)
+			test(t)
+			complaints.check(t)
+		})
+	}
+
+	step("a refused form keeps what was typed and says what is wrong", func(t *testing.T) {
+		open(t, "/acme/form")
+		eventually(t, ctx, `document.activeElement.id === "name"`)
+		do(t, ctx, keys("#name", "taken"), keys("#description", "Line one"), click("#project button"))
+		eventually(t, ctx, `document.activeElement.id === "name" && document.activeElement.ariaInvalid === "true"`)
+		if got := evaluate[string](t, ctx, `document.querySelector("#name").value + "|" + document.querySelector("#description").value`); got != "taken|Line one" {
+			t.Errorf("the fields hold %q", got)
+		}
+		if got := evaluate[string](t, ctx, `document.getElementById(document.querySelector("#name").getAttribute("aria-describedby")).innerText`); !strings.Contains(got, "Choose another one") {
+			t.Errorf("the field is described by %q", got)
+		}
+		for _, violation := range violations(t, ctx) {
+			t.Error(violation)
+		}
+		screenshot(t, ctx, "interaction-refused")
+	})
+
+	step("an accepted form leads on and says so once", func(t *testing.T) {
+		open(t, "/acme/form")
+		do(t, ctx, keys("#name", "Apollo"), click("#project button"))
+		eventually(t, ctx, `location.pathname === "/acme/dashboard" && document.querySelector("#toasts .toast")?.innerText.includes("Apollo")`)
+		screenshot(t, ctx, "interaction-toast")
+		do(t, ctx, click("#toasts [data-dismiss]"))
+		eventually(t, ctx, `!document.querySelector("#toasts .toast")`)
+		open(t, "/acme/dashboard")
+		eventually(t, ctx, `!document.querySelector("#toasts .toast")`)
+	})
+
+	for name, form := range map[string]string{"htmx": "#project", "plain": "#plain"} {
+		step("a double click sends a "+name+" form once", func(t *testing.T) {
+			before := gallery.Posts.Load()
+			release := gallery.Hold()
+			defer release()
+			open(t, "/acme/form")
+			do(t, ctx, keys(form+" input[name=name]", "Gemini"))
+			evaluate[chromedp.Void](t, ctx, `{ const b = document.querySelector("`+form+` button[type=submit]"); b.click(); b.click(); setTimeout(() => b.click()); }`)
+			eventually(t, ctx, `document.querySelector("`+form+` button[type=submit]")?.getAttribute("aria-busy") === "true"`)
+			release()
+			eventually(t, ctx, `location.pathname === "/acme/dashboard"`)
+			if got := gallery.Posts.Load() - before; got != 1 {
+				t.Errorf("the form was sent %d times", got)
+			}
+		})
+
+		step("a stale session is renewed before a "+name+" form is sent", func(t *testing.T) {
+			before := gallery.Refreshes.Load()
+			open(t, "/acme/form")
+			do(t, ctx, keys(form+" input[name=name]", "Mercury"))
+			evaluate[chromedp.Void](t, ctx, `{ const now = Date.now(); Date.now = () => now + 50_000; }`)
+			do(t, ctx, click(form+" button[type=submit]"))
+			eventually(t, ctx, `location.pathname === "/acme/dashboard"`)
+			if gallery.Refreshes.Load() == before {
+				t.Error("the session was not renewed")
+			}
+		})
+
+		step("an ended session brings a "+name+" form back after sign-in", func(t *testing.T) {
+			gallery.SessionEnded.Store(true)
+			defer gallery.SessionEnded.Store(false)
+			open(t, "/acme/form?from=here")
+			do(t, ctx, keys(form+" input[name=name]", "Voyager"))
+			if name == "plain" { // of the other one the request itself finds out
+				evaluate[chromedp.Void](t, ctx, `{ const now = Date.now(); Date.now = () => now + 50_000; }`)
+			}
+			do(t, ctx, click(form+" button[type=submit]"))
+			eventually(t, ctx, `location.pathname === "/sign-in"`)
+			back := evaluate[string](t, ctx, `new URLSearchParams(location.search).get("redirect_url")`)
+			if back != "/acme/form?from=here" {
+				t.Errorf("sign-in leads back to %q", back)
+			}
+			gallery.SessionEnded.Store(false)
+			open(t, back)
+			eventually(t, ctx, `document.querySelector("`+form+` input[name=name]").value === "Voyager" && document.querySelector("#toasts .toast")`)
+			open(t, back)
+			if got := evaluate[string](t, ctx, `document.querySelector("`+form+` input[name=name]").value`); got != "" {
+				t.Errorf("the draft came back twice: %q", got)
+			}
+		})
+	}
+
+	step("fragments swap rows, and bring title and toast", func(t *testing.T) {
+		open(t, "/acme/gallery")
+		do(t, ctx, click("#load-rows"))
+		eventually(t, ctx, `document.querySelectorAll("#rows tr").length === 2 && document.title.startsWith("Rows") && document.querySelector("#toasts .toast")?.innerText.includes("A row was added.")`)
+		if got := evaluate[string](t, ctx, `document.querySelector("#rows").innerText.replace(/\s+/g, " ").trim()`); got != "one two" {
+			t.Errorf("the rows are %q", got)
+		}
+	})
+
+	step("errors of fragments are toasts, and the page stays", func(t *testing.T) {
+		open(t, "/acme/gallery")
+		do(t, ctx, click("#load-error"))
+		eventually(t, ctx, `document.querySelector("#toasts .toast")?.innerText.includes("right back")`)
+		do(t, ctx, click("#load-proxy-error"))
+		eventually(t, ctx, `document.querySelectorAll("#toasts .toast").length === 2`)
+		if got := evaluate[string](t, ctx, `document.querySelector("#rows").innerText.trim() + document.querySelector("#toasts").innerText`); !strings.HasPrefix(got, "before") || strings.Contains(got, "proxy") {
+			t.Errorf("the page shows %q", got)
+		}
+	})
+
+	step("a dialog asks for a typed confirmation", func(t *testing.T) {
+		open(t, "/acme/gallery")
+		do(t, ctx, click(`[data-dialog="delete-project"]`))
+		eventually(t, ctx, `document.querySelector("#delete-project").matches(":modal") && document.querySelector("#delete-project").contains(document.activeElement)`)
+		if !evaluate[bool](t, ctx, `document.querySelector("#delete-project [type=submit]").disabled`) {
+			t.Error("the button does not wait for the confirmation")
+		}
+		do(t, ctx, keys("#delete-project-confirmation", "apollo"))
+		eventually(t, ctx, `!document.querySelector("#delete-project [type=submit]").disabled`)
+		screenshot(t, ctx, "interaction-dialog")
+		for _, violation := range violations(t, ctx) {
+			t.Error(violation)
+		}
+		do(t, ctx, chromedp.KeyEvent(kb.Escape))
+		eventually(t, ctx, `!document.querySelector("#delete-project").open && document.activeElement.dataset.dialog === "delete-project"`)
+	})
+
+	step("menus work by keyboard", func(t *testing.T) {
+		open(t, "/acme/gallery")
+		do(t, ctx, chromedp.Focus(chromedp.CSS("main details.menu summary")), chromedp.KeyEvent(kb.ArrowDown))
+		eventually(t, ctx, `document.activeElement.innerText.includes("Edit")`)
+		do(t, ctx, chromedp.KeyEvent(kb.ArrowUp))
+		eventually(t, ctx, `document.activeElement.innerText.includes("Delete")`)
+		do(t, ctx, chromedp.KeyEvent(kb.Escape))
+		eventually(t, ctx, `!document.querySelector("main details.menu").open && document.activeElement.tagName === "SUMMARY"`)
+		do(t, ctx, click(".sidebar-header summary"))
+		screenshot(t, ctx, "interaction-organizations")
+		do(t, ctx, click(".sidebar-footer summary"))
+		eventually(t, ctx, `document.querySelectorAll("details.menu[open]").length === 1`)
+		for _, violation := range violations(t, ctx) {
+			t.Error(violation)
+		}
+		screenshot(t, ctx, "interaction-user")
+		do(t, ctx, click("main h1"))
+		eventually(t, ctx, `!document.querySelector("details.menu[open]")`)
+	})
+
+	step("the navigation is a drawer on a phone", func(t *testing.T) {
+		emulate(t, ctx, "dark", 390)
+		open(t, "/acme/dashboard")
+		if evaluate[bool](t, ctx, `document.querySelector("#sidebar").checkVisibility()`) {
+			t.Error("the drawer is open from the start")
+		}
+		do(t, ctx, click("[popovertarget=sidebar]"))
+		eventually(t, ctx, `document.querySelector("#sidebar").checkVisibility()`)
+		for _, violation := range violations(t, ctx) {
+			t.Error(violation)
+		}
+		screenshot(t, ctx, "interaction-drawer")
+		do(t, ctx, chromedp.KeyEvent(kb.Escape))
+		eventually(t, ctx, `!document.querySelector("#sidebar").checkVisibility() && document.activeElement.hasAttribute("popovertarget")`)
+	})
+
+	step("the theme is kept", func(t *testing.T) {
+		open(t, "/")
+		do(t, ctx, click(`[data-theme-control] [value="dark"]`))
+		eventually(t, ctx, `document.documentElement.dataset.theme === "dark" && document.querySelector('[value="dark"]').ariaPressed === "true"`)
+		eventually(t, ctx, `fetch("/").then(r => r.text()).then(html => window.kept = html.includes('data-theme="dark"')) && window.kept`)
+		open(t, "/acme/dashboard")
+		if got := evaluate[string](t, ctx, `document.documentElement.dataset.theme + getComputedStyle(document.documentElement).colorScheme`); got != "darkdark" {
+			t.Errorf("the next page is %q", got)
+		}
+	})
+}
+
+// TestWithoutScript goes the same ways in a browser that runs no script.
+func TestWithoutScript(t *testing.T) {
+	gallery := gallery.New()
+	server := httptest.NewServer(gallery)
+	defer server.Close()
+	ctx := browser(t)
+	emulate(t, ctx, "light", 1280)
+	if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	click := func(selector string) chromedp.Action[chromedp.Void] { return chromedp.Click(chromedp.CSS(selector)) }
+
+	do(t, ctx, chromedp.Navigate(server.URL+"/acme/form"), chromedp.SendKeys(chromedp.CSS("#name"), "taken"))
+	do(t, ctx, click("#project button"))
+	eventually(t, ctx, `document.querySelector("#name").value === "taken" && document.querySelector("#name-error")`)
+	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#name"), " no more"), click("#project button"))
+	eventually(t, ctx, `location.pathname === "/acme/dashboard" && document.querySelector("#toasts .toast")`)
+
+	do(t, ctx, chromedp.Navigate(server.URL+"/acme/gallery"), click(`[data-dialog="delete-project"]`))
+	eventually(t, ctx, `location.pathname === "/acme/confirm"`)
+
+	do(t, ctx, click(".sidebar-footer summary"), click(`.sidebar-footer [value="dark"]`))
+	eventually(t, ctx, `location.pathname === "/acme/confirm" && document.documentElement.dataset.theme === "dark"`)
 }

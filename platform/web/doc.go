@@ -22,3 +22,5 @@
 // platform/web/assets and committed, so that Go alone builds and runs the
 // program. The build also writes ui/icons.go.
 package web
+
+//go:generate go run github.com/a-h/templ/cmd/templ@v0.3.977 generate

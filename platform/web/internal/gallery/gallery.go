@@ -6,6 +6,7 @@ package gallery
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,10 +48,39 @@ type Gallery struct {
 	http.Handler
 	// SessionEnded makes the session refresh and every POST answer 401.
 	SessionEnded atomic.Bool
-	// Posts counts the forms that were accepted.
+	// Posts counts the forms that were accepted, once each.
 	Posts atomic.Int64
-	// Hold, when set, is received from before a form is answered.
-	Hold chan struct{}
+	// Refreshes counts the times that the session was renewed.
+	Refreshes atomic.Int64
+
+	mu   sync.Mutex
+	hold chan struct{}
+}
+
+// Hold keeps forms waiting for their answer until release is called.
+func (g *Gallery) Hold() (release func()) {
+	hold := make(chan struct{})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.hold = hold
+	return sync.OnceFunc(func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.hold = nil
+		close(hold)
+	})
+}
+
+func (g *Gallery) wait(r *http.Request) {
+	g.mu.Lock()
+	hold := g.hold
+	g.mu.Unlock()
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-r.Context().Done():
+		}
+	}
 }
 
 // New returns a gallery.
@@ -76,9 +106,7 @@ func New() *Gallery {
 
 	mux.HandleFunc("POST /acme/form", func(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(web.NewContext(r.Context(), tenantShell(r)))
-		if g.Hold != nil {
-			<-g.Hold
-		}
+		g.wait(r)
 		if g.SessionEnded.Load() {
 			web.ErrorPage(w, r, http.StatusUnauthorized, fault.New(fault.Unauthenticated, ""), "req_1")
 			return
@@ -97,6 +125,7 @@ func New() *Gallery {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
+		g.Refreshes.Add(1)
 		w.WriteHeader(http.StatusNoContent)
 	})
 	fail := func(shell func(*http.Request) *web.Shell) http.HandlerFunc {
