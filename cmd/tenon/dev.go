@@ -232,23 +232,38 @@ func listenLoopback(addr string) ([]net.Listener, error) {
 		}
 		return []net.Listener{listener}, nil
 	}
+	const attempts = 5 // a port that is free for IPv4 may be taken for IPv6
+	for attempt := 1; ; attempt++ {
+		listeners, err := listenBoth(port)
+		if err == nil {
+			return listeners, nil
+		}
+		if port != "0" || attempt == attempts || !isAddressInUse(err) {
+			return nil, cli.Exit(fmt.Sprintf("--addr: %v", err), exitFailed)
+		}
+	}
+}
+
+// listenBoth listens on a port of 127.0.0.1 and, where the machine has IPv6, on
+// the same of ::1.
+func listenBoth(port string) ([]net.Listener, error) {
 	first, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", port))
 	if err != nil {
-		return nil, cli.Exit(fmt.Sprintf("--addr: %v", err), exitFailed)
+		return nil, err
 	}
 	_, port, err = net.SplitHostPort(first.Addr().String())
 	if err != nil {
 		return nil, errors.Join(err, first.Close())
 	}
-	// A machine may have no IPv6, and that is all that may go wrong here.
 	second, err := net.Listen("tcp6", net.JoinHostPort("::1", port))
-	if isAddressInUse(err) {
-		return nil, errors.Join(cli.Exit(fmt.Sprintf("--addr: %v", err), exitFailed), first.Close())
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return []net.Listener{first, second}, nil
+	case isAddressInUse(err):
+		return nil, errors.Join(err, first.Close())
+	default: // no IPv6 here
 		return []net.Listener{first}, nil
 	}
-	return []net.Listener{first, second}, nil
 }
 
 // publicHost is the host that was asked for with the port that it became.

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -214,15 +212,5 @@ func eventually(t testing.TB, what string, condition func() bool) {
 			t.Fatalf("%s does not happen: %v", what, ctx.Err())
 		case <-ticker.C:
 		}
-	}
-}
-
-// skipUnderRoot explains what root cannot show.
-var errNotRoot = errors.New("runs as root only")
-
-func requireRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip(errNotRoot)
 	}
 }

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -68,7 +69,9 @@ func (s *Service) Enter(ctx context.Context, session Session, slug string) (cont
 // is one no more; to the outside both are [tenancy.ErrNotFound].
 var errNeverMember = fault.New(fault.NotFound, tenancy.ErrNotFound.Message)
 
-func isUnknown(err error) bool { return err == errNeverMember || err == errUnknownTenant }
+func isUnknown(err error) bool {
+	return errors.Is(err, errNeverMember) || errors.Is(err, errUnknownTenant)
+}
 
 var errUnknownTenant = fault.New(fault.NotFound, tenancy.ErrNotFound.Message)
 

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v3"
-	"github.com/go-jose/go-jose/v3/jwt"
 )
 
 // The cat header says what a token is for. Every kind is signed by the same
@@ -265,25 +264,6 @@ func (e *Emulator) signJWT(s *state, category string, claims any) (string, error
 		return "", fmt.Errorf("clerkdev: sign token: %w", err)
 	}
 	return signed.CompactSerialize()
-}
-
-// verify returns the session that a token of this instance, expired or not,
-// was made for.
-func (e *Emulator) verify(s *state, token string) (sessionID string, ok bool) {
-	parsed, err := jwt.ParseSigned(token)
-	if err != nil || len(parsed.Headers) != 1 || parsed.Headers[0].Algorithm != string(jose.RS256) {
-		return "", false
-	}
-	for _, pair := range s.Keys {
-		if pair.ID == parsed.Headers[0].KeyID {
-			var claims sessionClaims
-			if parsed.Claims(e.keys[pair.ID].Public(), &claims) != nil {
-				return "", false
-			}
-			return claims.SessionID, true
-		}
-	}
-	return "", false
 }
 
 var (

@@ -85,7 +85,7 @@ func Serve(ctx context.Context, handler http.Handler, config ServeConfig, listen
 		err = fmt.Errorf("httpserver: cut off requests still running after %v: %w", config.ShutdownTimeout, errors.Join(err, server.Close()))
 	}
 	for range running {
-		<-failed
+		<-failed //nolint:errcheck // ErrServerClosed, or what Shutdown has reported
 	}
 	if serveErr != nil {
 		err = errors.Join(fmt.Errorf("httpserver: %w", serveErr), err)

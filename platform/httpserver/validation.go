@@ -193,6 +193,8 @@ const maxDepth = 64
 
 // What is wrong with a body, as the client is told. Anything else that
 // decodeJSON fails with is a syntax error.
+//
+//nolint:staticcheck // sentences, because a person reads them
 var (
 	errNotJSON       = errors.New("The body is not valid JSON.")
 	errNotUTF8       = errors.New("The body is not valid UTF-8.")

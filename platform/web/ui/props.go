@@ -73,9 +73,9 @@ const (
 	IconOnly Size = "icon"
 )
 
-func (s Size) or(fallback Size) string {
+func (s Size) orDefault() string {
 	if s == "" {
-		return string(fallback)
+		return string(Default)
 	}
 	return string(s)
 }
