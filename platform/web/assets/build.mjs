@@ -51,9 +51,8 @@ for (const subset of ["latin", "latin-ext"]) {
 copyFileSync(at("src/favicon.svg"), join(dist, "favicon.svg"));
 
 // The accessibility checker of the browser tests.
-mkdirSync(at("../testdata"), { recursive: true });
-copyFileSync(at("node_modules/axe-core/axe.min.js"), at("../testdata/axe.min.js"));
-copyFileSync(at("node_modules/axe-core/LICENSE"), at("../testdata/axe.LICENSE"));
+copyFileSync(at("node_modules/axe-core/axe.min.js"), at("../browsertest/axe.min.js"));
+copyFileSync(at("node_modules/axe-core/LICENSE"), at("../browsertest/axe.LICENSE"));
 
 // Licences of everything that the files above contain.
 const licence = (name, file = "LICENSE") => `${name}\n\n${readFileSync(at("node_modules", name, file), "utf8").trim()}\n`;
