@@ -469,7 +469,7 @@ func (s suite) killed(t *testing.T) {
 
 // kill ends every connection to the database but its own, and waits for it.
 func (s suite) kill(ctx context.Context) error {
-	_, err := s.DB.Registry().ExecContext(ctx, `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+	_, err := s.DB.Registry().ExecContext(ctx, `SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
 		WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`)
 	return err
 }

@@ -136,23 +136,32 @@ func Violations(t testing.TB, ctx context.Context) []string {
 	return list
 }
 
-// Eventually waits until a JavaScript condition holds, across navigations.
+// Eventually waits until a JavaScript condition holds, across navigations, for
+// as long as a busy machine may take.
 func Eventually(t testing.TB, ctx context.Context, condition string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
-		holds, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`Boolean(`+condition+`)`))
+		holds, err := ask[bool](ctx, `Boolean(`+condition+`)`)
 		if err == nil && holds {
 			return
 		}
 		select {
 		case <-ctx.Done():
-			page, _ := chromedp.Run(context.WithoutCancel(ctx), chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))
+			page, _ := ask[string](context.WithoutCancel(ctx), `location.href + "\n" + document.body.innerText`)
 			t.Fatalf("never true: %s (%v)\non %s", condition, err, page)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// ask evaluates an expression. A page that is being left may never answer, so
+// nobody waits for it for long.
+func ask[T any](ctx context.Context, expression string) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[T](expression))
 }
 
 // Evaluate returns the value of a JavaScript expression.
