@@ -156,15 +156,18 @@ func writeHumaError(ctx huma.Context, err error) {
 }
 
 // requireMediaType refuses bodies of a type that the operation does not take.
-// huma by itself takes anything that ends in "+json".
+// huma by itself takes anything that ends in "+json", and knows the types in
+// lower case alone.
 func requireMediaType(ctx huma.Context, next func(huma.Context)) {
 	body := ctx.Operation().RequestBody
 	if contentType := ctx.Header("Content-Type"); body != nil && contentType != "" {
-		mediaType, _, err := mime.ParseMediaType(contentType)
+		mediaType, parameters, err := mime.ParseMediaType(contentType)
 		if _, ok := body.Content[mediaType]; err != nil || !ok {
 			writeHumaError(ctx, errUnsupportedMediaType(mediaTypes(body)))
 			return
 		}
+		r, _ := humachi.Unwrap(ctx)
+		r.Header.Set("Content-Type", mime.FormatMediaType(mediaType, parameters))
 	}
 	next(ctx)
 }
