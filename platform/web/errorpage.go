@@ -78,7 +78,11 @@ func describe(status int, err *fault.Error) problem {
 		p.SignIn = true
 	case http.StatusForbidden:
 		p.Title = "You don’t have access to this"
-		p.Advice = "Your role does not allow it. Ask an owner or an admin of the organization if you need it."
+		p.Advice = "If you need it, ask an owner or an admin of the organization."
+		if err != nil && err.Kind == fault.Suspended {
+			p.Title, p.Message = "This organization is suspended", "" // the same in other words
+			p.Advice = "Nobody gets in at the moment, and nothing is lost. Ask its owner or our support."
+		}
 	case http.StatusNotFound, http.StatusGone:
 		p.Title = "We can’t find that page"
 		p.Advice = "It may have been moved or deleted, or it belongs to an organization you are not a member of. Check the address, or start from the overview."

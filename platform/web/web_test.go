@@ -270,6 +270,15 @@ func TestErrorPages(t *testing.T) {
 	}
 }
 
+func TestErrorPageOfASuspendedTenant(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	web.ErrorPage(w, httptest.NewRequest("GET", "/acme", nil), http.StatusForbidden, fault.New(fault.Suspended, "Suspended."), "req_42")
+	if body := w.Body.String(); w.Code != http.StatusForbidden || !strings.Contains(body, "This organization is suspended") || strings.Contains(body, "an admin") {
+		t.Errorf("%d %s", w.Code, body)
+	}
+}
+
 func TestErrorPageOfUnknownErrors(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{418, 422, 502, 504, 599} {

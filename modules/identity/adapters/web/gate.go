@@ -20,15 +20,15 @@ import (
 // is not there or not theirs, 403 without the permission, and only then what
 // is wrong with the input.
 type Gate struct {
-	auth     *clerk.BrowserAuth
-	instance *clerk.Instance
-	service  *identity.Service
-	errors   *httpserver.ErrorWriter
+	authenticate func(*http.Request) clerk.Decision
+	instance     *clerk.Instance
+	service      *identity.Service
+	errors       *httpserver.ErrorWriter
 }
 
 // NewGate returns a gate. Refusals are written by errors.
 func NewGate(auth *clerk.BrowserAuth, instance *clerk.Instance, service *identity.Service, errors *httpserver.ErrorWriter) *Gate {
-	return &Gate{auth: auth, instance: instance, service: service, errors: errors}
+	return &Gate{authenticate: auth.Authenticate, instance: instance, service: service, errors: errors}
 }
 
 var errSignedOut = fault.New(fault.Unauthenticated, "Sign in to go on.")
@@ -40,13 +40,13 @@ func (g *Gate) Authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// What a page shows depends on who asks, so no cache may share it.
 		w.Header().Add("Vary", "Cookie, Authorization")
-		decision := g.auth.Authenticate(r)
+		decision := g.authenticate(r)
 		for _, cookie := range decision.Cookies {
 			w.Header().Add("Set-Cookie", cookie)
 		}
 		switch {
 		case decision.Err != nil:
-			g.errors.Write(w, r, decision.Err)
+			g.refuse(w, r, decision.Err)
 			return
 		case decision.Redirect != "":
 			w.Header().Set("Cache-Control", "no-store")
@@ -76,8 +76,14 @@ func (g *Gate) RequireSession(next http.Handler) http.Handler {
 			http.Redirect(w, r, signInPath+"?"+url.Values{returnParam: {returnTo(r)}}.Encode(), http.StatusSeeOther)
 			return
 		}
-		g.errors.Write(w, r, errSignedOut)
+		g.refuse(w, r, errSignedOut)
 	})
+}
+
+// refuse answers a request that got no further than the gate, on a page that
+// offers to sign in or to go to another organization.
+func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	g.errors.Write(w, r.WithContext(web.NewContext(r.Context(), g.publicShell(r))), err)
 }
 
 // Enter lets a request into the tenant that its path names, or refuses it.
@@ -85,12 +91,12 @@ func (g *Gate) Enter(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		session, ok := identity.SessionFromContext(r.Context())
 		if !ok {
-			g.errors.Write(w, r, errSignedOut)
+			g.refuse(w, r, errSignedOut)
 			return
 		}
 		ctx, access, err := g.service.Enter(r.Context(), session, httpserver.PathParam(r, httpserver.TenantParam))
 		if err != nil {
-			g.errors.Write(w, r, err)
+			g.refuse(w, r, err)
 			return
 		}
 		httpserver.Annotate(ctx, slog.String("tenant", access.Tenant.ID), slog.String("role", string(access.Member.Role)))
@@ -98,32 +104,39 @@ func (g *Gate) Enter(next http.Handler) http.Handler {
 	})
 }
 
-// Shell puts what the layout shows into the context of a page's request.
+// Shell puts what the layout shows into the context of a page's request. The
+// navigation is that of a tenant's pages.
 func (g *Gate) Shell(navigation []web.NavigationItem) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			shell := &web.Shell{
-				SignInHref:             signInPath,
-				SignUpHref:             signUpPath,
-				CreateOrganizationHref: g.instance.CreateOrganizationURL("/onboarding"),
-				RequestID:              httpserver.RequestID(r.Context()),
-			}
-			if session, ok := identity.SessionFromContext(r.Context()); ok {
-				shell.SignInHref, shell.SignUpHref = "", ""
-				shell.SwitchHref = g.instance.SelectOrganizationURL("/")
-				shell.SignOutHref = g.instance.SignOutURL("/")
-				shell.SessionRefresh = g.instance.SessionRefreshURL(session.ID)
-				shell.Person = &web.Person{Name: "Signed in"}
-			}
+			shell := g.publicShell(r)
 			if access, ok := identity.AccessFromContext(r.Context()); ok {
 				if err := g.fill(r, shell, access, navigation); err != nil {
-					g.errors.Write(w, r, err)
+					g.refuse(w, r, err)
 					return
 				}
 			}
 			next.ServeHTTP(w, r.WithContext(web.NewContext(r.Context(), shell)))
 		})
 	}
+}
+
+// publicShell is what a page outside of every tenant shows.
+func (g *Gate) publicShell(r *http.Request) *web.Shell {
+	shell := &web.Shell{
+		CreateOrganizationHref: g.instance.CreateOrganizationURL(welcomePath),
+		RequestID:              httpserver.RequestID(r.Context()),
+	}
+	session, ok := identity.SessionFromContext(r.Context())
+	if !ok {
+		shell.SignInHref, shell.SignUpHref = signInPath, signUpPath
+		return shell
+	}
+	shell.SwitchHref = g.instance.SelectOrganizationURL("/")
+	shell.SignOutHref = g.instance.SignOutURL("/")
+	shell.SessionRefresh = g.instance.SessionRefreshURL(session.ID)
+	shell.Person = &web.Person{Name: "Signed in"}
+	return shell
 }
 
 // fill adds what only a tenant's pages show.

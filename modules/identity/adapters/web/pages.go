@@ -6,9 +6,11 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/httpserver"
 	"github.com/tenonhq/tenon/platform/web"
+	"github.com/tenonhq/tenon/platform/web/ui"
 )
 
 // Pages are the pages between signing up and the dashboard.
@@ -29,6 +31,8 @@ const (
 	signInPath  = "/sign-in"
 	signUpPath  = "/sign-up"
 	signOutPath = "/sign-out"
+	// welcomePath is where the provider's pages lead who made an organization.
+	welcomePath = "/onboarding"
 
 	// returnParam names the path to come back to.
 	returnParam = "redirect_url"
@@ -50,7 +54,7 @@ func (p *Pages) Public(r chi.Router) {
 
 // SignedIn mounts what needs a session and no tenant.
 func (p *Pages) SignedIn(r chi.Router) {
-	r.Get("/onboarding", p.errors.Handle(p.welcome))
+	r.Get(welcomePath, p.errors.Handle(p.welcome))
 }
 
 // Tenant mounts the pages under the tenant's own path.
@@ -69,34 +73,38 @@ func (p *Pages) landing(w http.ResponseWriter, r *http.Request) error {
 		return web.Render(w, r, http.StatusOK, "", web.Landing())
 	}
 	w.Header().Set("Cache-Control", "private, no-store")
+	return p.lead(w, r, session, homePath)
+}
+
+// welcome is where somebody lands who just made or joined an organization.
+func (p *Pages) welcome(w http.ResponseWriter, r *http.Request) error {
+	session, _ := identity.SessionFromContext(r.Context())
+	return p.lead(w, r, session, func(t tenancy.Tenant) string { return "/" + t.Slug.String() + "/onboarding" })
+}
+
+// lead leads to a page of the person's tenant. It does not wait for the
+// provider's webhook: [identity.Service.Home] brings the organization in when it
+// has to. Who has none is led to making one; who has just chosen one that even the
+// provider does not show yet waits, and so does who was just removed from it, until
+// their next token says so.
+func (p *Pages) lead(w http.ResponseWriter, r *http.Request, session identity.Session, to func(tenancy.Tenant) string) error {
 	home, err := p.service.Home(r.Context(), session)
 	switch {
+	case fault.Is(err, fault.NotFound) && session.ActiveOrganization.ID != "":
+		w.Header().Set("Refresh", waitSeconds)
+		return web.Render(w, r, http.StatusAccepted, "One moment", waitingPage())
 	case fault.Is(err, fault.NotFound):
-		http.Redirect(w, r, p.gate.instance.CreateOrganizationURL("/onboarding"), http.StatusSeeOther)
+		http.Redirect(w, r, p.gate.instance.CreateOrganizationURL(welcomePath), http.StatusSeeOther)
 		return nil
 	case err != nil:
 		return err
 	}
-	http.Redirect(w, r, homePath(home), http.StatusSeeOther)
+	http.Redirect(w, r, to(home), http.StatusSeeOther)
 	return nil
 }
 
-// welcome is where somebody lands who just made or joined an organization. It
-// does not wait for the webhook: [identity.Service.Home] brings the
-// organization in when it has to.
-func (p *Pages) welcome(w http.ResponseWriter, r *http.Request) error {
-	session, _ := identity.SessionFromContext(r.Context())
-	home, err := p.service.Home(r.Context(), session)
-	switch {
-	case fault.Is(err, fault.NotFound):
-		http.Redirect(w, r, p.gate.instance.CreateOrganizationURL("/onboarding"), http.StatusSeeOther)
-		return nil
-	case err != nil:
-		return err
-	}
-	http.Redirect(w, r, "/"+home.Slug.String()+"/onboarding", http.StatusSeeOther)
-	return nil
-}
+// waitSeconds is when a browser that waits looks again.
+const waitSeconds = "2"
 
 func (p *Pages) showOnboarding(w http.ResponseWriter, r *http.Request) error {
 	access, _ := identity.AccessFromContext(r.Context())
@@ -119,8 +127,15 @@ func (p *Pages) completeOnboarding(w http.ResponseWriter, r *http.Request) error
 	case err != nil:
 		return err
 	}
-	web.Redirect(w, r, homePath(access.Tenant), &web.Flash{Kind: "success", Message: "You are all set."})
+	web.Redirect(w, r, homePath(access.Tenant), &web.Flash{Kind: ui.Success, Message: "You are all set."})
 	return nil
+}
+
+// isRenamed reports whether the tenant did not get the slug its organization asked
+// for, and the person is one who can do something about it.
+func isRenamed(access identity.Access) bool {
+	asked := access.Tenant.RequestedSlug
+	return asked != "" && asked != access.Tenant.Slug.String() && access.Actor().Require(identity.OrganizationManage, identity.UsersManage) == nil
 }
 
 // article puts a role into a sentence.
