@@ -66,10 +66,17 @@ func newCommand(s surroundings) *cli.Command {
 		Suggest:        true,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run decides
 		OnUsageError:   onUsageError,
-		CommandNotFound: func(_ context.Context, _ *cli.Command, name string) {
-			fmt.Fprintf(s.stderr, "tenon: there is no command %q; see `tenon --help`\n", name)
-		},
+		Action:         chooseCommand,
 	}
+}
+
+// chooseCommand answers a command that was given without one of its own: with
+// its help, or a mistake when what was given is none.
+func chooseCommand(_ context.Context, cmd *cli.Command) error {
+	if cmd.Args().Present() {
+		return usageError("there is no command %q; see `%s --help`", cmd.Args().First(), cmd.FullName())
+	}
+	return cli.ShowSubcommandHelp(cmd)
 }
 
 // usageError is a mistake on the command line.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"runtime"
 
@@ -64,8 +65,38 @@ func migrateCommand(s surroundings) *cli.Command {
 				}
 				return nil
 			},
+		}, {
+			Name:  "verify",
+			Usage: "check that the versioned migrations lead to the desired schemas",
+			Description: "Reads migrations/ as it is in this binary: atlas.sum has to fit the files, and what they build has to be what\n" +
+				"migrations/schema/*.sql says. Both are built in a transaction on the database and rolled back; nothing is kept.",
+			Before:       withoutArguments,
+			OnUsageError: onUsageError,
+			Action: func(ctx context.Context, _ *cli.Command) error {
+				db, closeDB, err := operatorDatabase(ctx, s)
+				if err != nil {
+					return err
+				}
+				defer closeDB()
+				for _, directory := range []struct {
+					name    string
+					files   fs.FS
+					desired string
+				}{{"public", migrations.Public, migrations.PublicSchema}, {"tenant", migrations.Tenant, migrations.TenantSchema}} {
+					loaded, err := migrate.Load(directory.files)
+					if err == nil {
+						err = migrate.Verify(ctx, db, loaded, directory.desired)
+					}
+					if err != nil {
+						return fmt.Errorf("%s: %w", directory.name, err)
+					}
+					fmt.Fprintf(s.stderr, "%s: %s leads to migrations/schema/%s.sql.\n", directory.name, loaded.Latest(), directory.name)
+				}
+				return nil
+			},
 		}},
 		OnUsageError: onUsageError,
+		Action:       chooseCommand,
 	}
 }
 

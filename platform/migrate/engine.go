@@ -97,10 +97,13 @@ func revisions(migrations []Migration) string {
 
 // record writes a tenant's version and fingerprint into the registry.
 func record(schema tenant.Schema, version string) string {
-	name := literal(schema.String())
 	return "UPDATE public.tenants SET schema_version = " + literal(version) + ", schema_fingerprint = f.fingerprint FROM (\n" +
-		"WITH spaces (oid, name) AS (SELECT oid, nspname FROM pg_namespace WHERE nspname = " + name + "),\n" +
-		fingerprintSQL + ") f WHERE tenants.schema_name = f.schema_name"
+		fingerprintOf(schema) + ") f WHERE tenants.schema_name = f.schema_name"
+}
+
+// fingerprintOf is the query of one schema's name and fingerprint.
+func fingerprintOf(schema tenant.Schema) string {
+	return "WITH spaces (oid, name) AS (SELECT oid, nspname FROM pg_namespace WHERE nspname = " + literal(schema.String()) + "),\n" + fingerprintSQL
 }
 
 // Provision makes a tenant's schema at the latest version, within the

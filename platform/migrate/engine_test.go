@@ -171,6 +171,33 @@ func TestFingerprintsAreEqual(t *testing.T) {
 	}
 }
 
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	db := databasetest.New(t)
+	public, tenants := product(t)
+	for name, pair := range map[string]struct {
+		dir     *migrate.Directory
+		desired string
+	}{"public": {public, migrations.PublicSchema}, "tenant": {tenants, migrations.TenantSchema}} {
+		if err := migrate.Verify(t.Context(), db, pair.dir, pair.desired); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for what, more := range map[string]string{
+			"a table":    "CREATE TABLE more (id int);",
+			"a function": "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';",
+			"a view":     "CREATE VIEW v AS SELECT 1 AS one;",
+		} {
+			if err := migrate.Verify(t.Context(), db, pair.dir, pair.desired+more); !errors.Is(err, migrate.ErrDisagree) {
+				t.Errorf("%s with %s: %v", name, what, err)
+			}
+		}
+	}
+	var left int
+	if err := db.Registry().QueryRowContext(t.Context(), `SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'tenant%'`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d schemas are left: %v", left, err)
+	}
+}
+
 // TestProvisioningIsWhole breaks it at every point and looks for what is left.
 func TestProvisioningIsWhole(t *testing.T) {
 	t.Parallel()
