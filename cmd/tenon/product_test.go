@@ -16,7 +16,6 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 	"github.com/clerk/clerk-sdk-go/v2/organization"
 	"github.com/clerk/clerk-sdk-go/v2/organizationmembership"
-	"github.com/clerk/clerk-sdk-go/v2/session"
 	"github.com/clerk/clerk-sdk-go/v2/user"
 
 	"github.com/tenonhq/tenon/platform/localpg/localpgtest"
@@ -130,11 +129,11 @@ func (p *product) token(t testing.TB, who *clerk.User, active *clerk.Organizatio
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := p.sessions.CreateToken(t.Context(), &session.CreateTokenParams{ID: made.ID})
+	token, err := p.sessionToken(t.Context(), made.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return token.JWT
+	return token
 }
 
 // answer is a response whose body was read.

@@ -186,16 +186,16 @@ func (s seeder) work(ctx context.Context, o demoOrganization, organizationID, us
 		return err
 	}
 	defer func() { _, _ = s.sessions.Revoke(ctx, &session.RevokeParams{ID: made.ID}) }() // it ends by itself too
-	token, err := s.sessions.CreateToken(ctx, &session.CreateTokenParams{ID: made.ID})
+	token, err := s.sessionToken(ctx, made.ID)
 	if err != nil {
 		return err
 	}
 	base := s.url + "/api/tenants/" + o.slug
-	if err := post(ctx, base+"/users/onboarding", token.JWT, struct{}{}); err != nil {
+	if err := post(ctx, base+"/users/onboarding", token, struct{}{}); err != nil {
 		return err
 	}
 	for _, project := range p.projects {
-		if err := post(ctx, base+"/projects", token.JWT, project); err != nil {
+		if err := post(ctx, base+"/projects", token, project); err != nil {
 			return fmt.Errorf("project %q: %w", project.Name, err)
 		}
 	}
@@ -214,6 +214,14 @@ func (s seeder) signIn(ctx context.Context, userID, organizationID string) (*cle
 	request.SetParams(&sessionParams{UserID: userID, ActiveOrganizationID: organizationID})
 	made := new(clerk.Session)
 	return made, s.sessions.Backend.Call(ctx, request, made)
+}
+
+func (s seeder) sessionToken(ctx context.Context, sessionID string) (string, error) {
+	token, err := s.sessions.CreateToken(ctx, &session.CreateTokenParams{ID: sessionID})
+	if err != nil {
+		return "", err
+	}
+	return token.JWT, nil
 }
 
 func isStatus(err error, statuses ...int) bool {
