@@ -65,7 +65,11 @@ func (rd *Readiness) failed(ctx context.Context, logger *slog.Logger) []string {
 		select {
 		case err = <-results[i]:
 		case <-ctx.Done():
-			err = ctx.Err()
+			select {
+			case err = <-results[i]: // in time, though another was not
+			default:
+				err = ctx.Err()
+			}
 		}
 		if err != nil {
 			names = append(names, check.Name)

@@ -93,6 +93,13 @@ type Router struct {
 	mux     *chi.Mux
 	origins *http.CrossOriginProtection
 	openAPI *huma.OpenAPI
+	// tenants has the pages of tenants and is asked for addresses that mux
+	// does not have. Mounted on mux, "/{tenant}" would take every address that
+	// begins like one of mux's own but is none, and every method that a route
+	// of mux does not take. It is nil without such pages.
+	tenants *chi.Mux
+	// reserved are the first path segments of mux's routes.
+	reserved map[string]bool
 }
 
 // New builds the router. It fails for a configuration that would leave a
@@ -112,7 +119,7 @@ func New(config Config, mounts ...Mount) (*Router, error) {
 		return nil, fmt.Errorf("httpserver: %w", err)
 	}
 	rt.mux.Use(rt.chain()...)
-	rt.mux.NotFound(rt.errors.Handle(rt.notFound))
+	rt.mux.NotFound(rt.errors.Handle(rt.serveTenant))
 	rt.mux.MethodNotAllowed(rt.errors.Handle(rt.methodNotAllowed))
 	rt.mux.Get(healthPath, rt.serveHealth)
 	rt.mux.Get(readyPath, rt.serveReady)
@@ -143,7 +150,12 @@ func New(config Config, mounts ...Mount) (*Router, error) {
 		}
 	}
 	if hasPages {
-		rt.mux.Mount(tenantPrefix, pages)
+		rt.tenants = chi.NewRouter()
+		rt.tenants.Mount(tenantPrefix, pages)
+	}
+	rt.reserved = map[string]bool{}
+	for _, segment := range rt.ReservedSegments() {
+		rt.reserved[segment] = true
 	}
 	return rt, nil
 }
@@ -192,9 +204,6 @@ func (rt *Router) complete(mounts []Mount) error {
 // ServeHTTP makes the router a handler.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) { rt.mux.ServeHTTP(w, r) }
 
-// Routes lists the router's routes, for tests that walk them with chi.Walk.
-func (rt *Router) Routes() chi.Routes { return rt.mux }
-
 // OpenAPI is the document of every registered operation.
 func (rt *Router) OpenAPI() *huma.OpenAPI { return rt.openAPI }
 
@@ -216,9 +225,27 @@ func (rt *Router) ReservedSegments() []string {
 
 func (rt *Router) notFound(http.ResponseWriter, *http.Request) error { return errNoSuchAddress }
 
+// serveTenant answers what mux has no route for.
+func (rt *Router) serveTenant(w http.ResponseWriter, r *http.Request) error {
+	if !rt.mayBeTenant(r) {
+		return errNoSuchAddress
+	}
+	rt.tenants.ServeHTTP(w, r)
+	return nil
+}
+
+func (rt *Router) mayBeTenant(r *http.Request) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	return rt.tenants != nil && first != "" && !rt.reserved[first]
+}
+
 // methodNotAllowed finds out by itself what is allowed: chi tells only its own
 // handler.
 func (rt *Router) methodNotAllowed(_ http.ResponseWriter, r *http.Request) error {
+	routes := rt.mux
+	if rt.mayBeTenant(r) {
+		routes = rt.tenants
+	}
 	path := r.URL.RawPath
 	if path == "" {
 		path = r.URL.Path
@@ -231,9 +258,12 @@ func (rt *Router) methodNotAllowed(_ http.ResponseWriter, r *http.Request) error
 		if method == http.MethodHead {
 			lookup = http.MethodGet // served by GetHead
 		}
-		if rt.mux.Match(chi.NewRouteContext(), lookup, path) {
+		if routes.Match(chi.NewRouteContext(), lookup, path) {
 			allowed = append(allowed, method)
 		}
+	}
+	if len(allowed) == 0 { // a method that nothing takes, at an address that is none
+		return errNoSuchAddress
 	}
 	return errMethodNotAllowed(allowed)
 }
