@@ -33,7 +33,7 @@ type product struct {
 func startProduct(t testing.TB, args ...string) *product {
 	t.Helper()
 	cache := t.TempDir()
-	environ := []string{"DATABASE_URL=" + localpgtest.NewDatabase(t), "LOG_LEVEL=debug"}
+	environ := []string{"DATABASE_URL=" + localpgtest.NewDatabase(t)}
 	t.Setenv("XDG_CACHE_HOME", cache) // where the emulator keeps its state
 	return startCommand(t, environ, args...)
 }

@@ -162,6 +162,11 @@ func TestFingerprintsAreEqual(t *testing.T) {
 		t.Fatalf("%+v", result)
 	}
 	fresh := mustProvision(t, db, current, "fresh_with_another_name")
+	again := mustProvision(t, db, current, "known_by_then")
+	if a, b := text(t, db, fresh, `SELECT schema_fingerprint FROM public.tenants WHERE schema_name = ?`, fresh.String()),
+		text(t, db, again, `SELECT schema_fingerprint FROM public.tenants WHERE schema_name = ?`, again.String()); a != b || len(a) != 64 {
+		t.Errorf("the first fresh schema has %q, the second %q", a, b)
+	}
 	after := text(t, db, migrated, `SELECT schema_fingerprint FROM public.tenants WHERE schema_name = 'tenant_migrated'`)
 	if want := text(t, db, fresh, `SELECT schema_fingerprint FROM public.tenants WHERE schema_name = ?`, fresh.String()); after != want || after == before {
 		t.Errorf("migrated %s, fresh %s, before %s", after, want, before)
@@ -227,6 +232,10 @@ func TestProvisioningIsWhole(t *testing.T) {
 		t.Errorf("%d things are left: %v", left, err)
 	}
 	mustProvision(t, db, good, "acme")
+	err = db.InSystemTx(t.Context(), func(ctx context.Context) error { return good.Provision(ctx, tenant.MustParse("tenant_unknown")) })
+	if err == nil || !strings.Contains(err.Error(), "registry") {
+		t.Errorf("a schema that the registry does not know: %v", err)
+	}
 }
 
 // TestOneFailureHoldsUpNobody has a tenant with data that violates the new
