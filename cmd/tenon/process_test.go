@@ -82,7 +82,7 @@ func dataDir(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(folder, 0o711); err != nil { //nolint:gosec // postgres has to pass through
+	if err := os.Chmod(folder, 0o711); err != nil { // postgres has to pass through
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
@@ -181,13 +181,13 @@ func TestSeedingIsCompleted(t *testing.T) {
 	}
 	data := dataDir(t)
 	startProcess(t, data, "--no-seed").stop(t) // what takes long is done
-	for _, delay := range []time.Duration{150, 250, 350, 450, 600} {
+	for _, delay := range []int{150, 250, 350, 450, 600} {
 		killed := exec.Command(path, "dev", "--json", "--addr", "localhost:0", "--data", data)
 		killed.Env = append(os.Environ(), "DATABASE_URL=")
 		if err := killed.Start(); err != nil {
 			t.Fatal(err)
 		}
-		timer := time.AfterFunc(delay*time.Millisecond, func() { _ = killed.Process.Kill() })
+		timer := time.AfterFunc(time.Duration(delay)*time.Millisecond, func() { _ = killed.Process.Kill() })
 		_ = killed.Wait() // it was killed
 		timer.Stop()
 	}
