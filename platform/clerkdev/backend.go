@@ -17,9 +17,8 @@ import (
 // maxBody bounds what the Backend API reads of one request.
 const maxBody = 1 << 20
 
-// Backend returns the Backend API, to be served at the root of a listener.
-// Everything but the address of its health needs the secret key as a bearer
-// token.
+// Backend returns the Backend API, to be served at the root of a listener. Every
+// request needs the secret key as a bearer token.
 func (e *Emulator) Backend() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]func(*call) (any, error){
@@ -52,13 +51,18 @@ func (e *Emulator) Backend() http.Handler {
 		"POST /v1/users":                                                        e.postUser,
 		"PATCH /v1/users/{user}":                                                e.patchUser,
 		"DELETE /v1/users/{user}":                                               e.removeUser,
-		"PATCH /v1/users/{user}/metadata":                                       e.patchUserMetadata,
+		"PATCH /v1/users/{user}/metadata":                                       e.changeUserMetadata(merged),
+		"PUT /v1/users/{user}/metadata":                                         e.changeUserMetadata(replaced),
+		"POST /v1/users/{user}/ban":                                             e.banUser(true),
+		"POST /v1/users/{user}/unban":                                           e.banUser(false),
 		"POST /v1/organizations":                                                e.postOrganization,
 		"PATCH /v1/organizations/{organization}":                                e.patchOrganization,
 		"DELETE /v1/organizations/{organization}":                               e.removeOrganization,
-		"PATCH /v1/organizations/{organization}/metadata":                       e.patchOrganizationMetadata,
+		"PATCH /v1/organizations/{organization}/metadata":                       e.changeOrganizationMetadata(merged),
+		"PUT /v1/organizations/{organization}/metadata":                         e.changeOrganizationMetadata(replaced),
 		"POST /v1/organizations/{organization}/memberships":                     e.postMembership,
 		"PATCH /v1/organizations/{organization}/memberships/{user}":             e.patchMembership,
+		"PATCH /v1/organizations/{organization}/memberships/{user}/metadata":    e.patchMembershipMetadata,
 		"DELETE /v1/organizations/{organization}/memberships/{user}":            e.removeMembership,
 		"POST /v1/organizations/{organization}/invitations":                     e.postInvitation,
 		"POST /v1/organizations/{organization}/invitations/{invitation}/revoke": e.postRevokeInvitation,
@@ -80,7 +84,11 @@ func (e *Emulator) Backend() http.Handler {
 		})
 	}
 	// A token changes nothing, so there is nothing to save.
-	for _, pattern := range []string{"POST /v1/sessions/{session}/tokens", "POST /v1/sessions/{session}/tokens/{template}", "POST /v1/sessions/{session}/refresh"} {
+	for pattern, handle := range map[string]func(*call) (any, error){
+		"POST /v1/sessions/{session}/tokens":            e.postToken,
+		"POST /v1/sessions/{session}/tokens/{template}": e.postToken,
+		"POST /v1/sessions/{session}/refresh":           e.postRefresh,
+	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			var answer any
 			c := &call{r: r}
@@ -88,7 +96,7 @@ func (e *Emulator) Backend() http.Handler {
 			if err == nil {
 				e.view(func(s *state) {
 					c.state = s
-					answer, err = e.postToken(c)
+					answer, err = handle(c)
 				})
 			}
 			e.answer(w, answer, err)
@@ -253,29 +261,107 @@ func (e *Emulator) handshakePayload(c *call) (any, error) {
 	}{directives}, nil
 }
 
+// userParams are the parameters that choose users, which lists of users and
+// those of memberships have in common.
+var userParams = []string{
+	"query", "email_address_query", "phone_number_query", "username_query", "name_query",
+	"email_address", "phone_number", "username", "user_id",
+}
+
+// asked reports whether the user is one of those that a list's parameters ask
+// for.
+func (u *user) asked(query url.Values) bool {
+	var addresses, numbers []string
+	for _, email := range u.Emails {
+		addresses = append(addresses, email.Value)
+	}
+	for _, phone := range u.Phones {
+		numbers = append(numbers, phone.Value)
+	}
+	name, username := text(u.FirstName)+" "+text(u.LastName), text(u.Username)
+	for param, values := range map[string][]string{
+		"query":               slices.Concat(addresses, numbers, []string{u.ID, text(u.ExternalID), name, username}),
+		"email_address_query": addresses,
+		"phone_number_query":  numbers,
+		"username_query":      {username},
+		"name_query":          {name},
+	} {
+		part := strings.ToLower(query.Get(param))
+		if part != "" && !slices.ContainsFunc(values, func(value string) bool { return strings.Contains(strings.ToLower(value), part) }) {
+			return false
+		}
+	}
+	return oneOf(query["email_address"], addresses...) && oneOf(query["phone_number"], numbers...) &&
+		oneOf(query["username"], username) && oneOf(query["user_id"], u.ID)
+}
+
+// oneOf reports whether one of the values is wanted. Without a wish all are.
+func oneOf(wanted []string, values ...string) bool {
+	return len(wanted) == 0 || slices.ContainsFunc(values, func(value string) bool {
+		return slices.ContainsFunc(wanted, func(w string) bool { return strings.EqualFold(w, value) })
+	})
+}
+
+// within reports whether a time is where the parameters NAME_after and
+// NAME_before want it, in milliseconds; one that never was is nowhere.
+func within(query url.Values, name string, at *int64) (bool, error) {
+	for _, end := range []string{"_after", "_before"} {
+		given := query.Get(name + end)
+		if given == "" {
+			continue
+		}
+		limit, err := strconv.ParseInt(given, 10, 64)
+		if err != nil {
+			return false, errValue(name+end, name+end+" must be a time in milliseconds.")
+		}
+		if at == nil || end == "_after" && *at <= limit || end == "_before" && *at >= limit {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// isIn reports whether somebody is in the organizations that a list's
+// parameters ask for: in one of those, and in none of those with a minus.
+func (c *call) isIn(organizations []string, userID string) bool {
+	wanted, found := false, false
+	for _, id := range organizations {
+		if id, excluded := strings.CutPrefix(id, "-"); excluded {
+			if c.membership(id, userID) != nil {
+				return false
+			}
+			continue
+		}
+		wanted = true
+		found = found || c.membership(strings.TrimPrefix(id, "+"), userID) != nil
+	}
+	return found || !wanted
+}
+
 // filteredUsers are the users that a list's parameters ask for.
 func (c *call) filteredUsers() (url.Values, []userResource, error) {
-	query, err := c.query("query", "email_address", "user_id", "external_id", "username", "organization_id")
+	query, err := c.query(append([]string{
+		"external_id", "organization_id", "banned", "created_at_after", "created_at_before", "last_active_at_after", "last_active_at_before",
+		"last_active_at_since", "last_sign_in_at_after", "last_sign_in_at_before",
+	}, userParams...)...)
 	if err != nil {
 		return nil, nil, err
 	}
-	one := func(name string, values ...string) bool {
-		wanted := query[name]
-		return len(wanted) == 0 || slices.ContainsFunc(values, func(value string) bool {
-			return slices.ContainsFunc(wanted, func(w string) bool { return strings.EqualFold(w, value) })
-		})
+	if since := query.Get("last_active_at_since"); since != "" { // its old name
+		query.Set("last_active_at_after", since)
 	}
 	found := []userResource{}
 	for _, u := range c.Users {
-		var addresses, organizations []string
-		for _, email := range u.Emails {
-			addresses = append(addresses, email.Value)
+		matches := u.asked(query) && oneOf(query["external_id"], text(u.ExternalID)) && c.isIn(query["organization_id"], u.ID) &&
+			(query.Get("banned") == "" || query.Get("banned") == strconv.FormatBool(u.Banned))
+		for name, at := range map[string]*int64{"created_at": &u.CreatedAt, "last_active_at": u.LastActiveAt, "last_sign_in_at": u.LastSignInAt} {
+			inside, err := within(query, name, at)
+			if err != nil {
+				return nil, nil, err
+			}
+			matches = matches && inside
 		}
-		for _, m := range c.membershipsOf(u.ID) {
-			organizations = append(organizations, m.OrganizationID, "+"+m.OrganizationID)
-		}
-		if one("email_address", addresses...) && one("user_id", u.ID) && one("external_id", text(u.ExternalID)) &&
-			one("username", text(u.Username)) && one("organization_id", organizations...) && u.matches(query.Get("query")) {
+		if matches {
 			found = append(found, c.userResource(u))
 		}
 	}
@@ -287,17 +373,6 @@ func text(value *string) string {
 		return ""
 	}
 	return *value
-}
-
-// matches reports whether what people know of the user contains the text.
-func (u *user) matches(query string) bool {
-	known := []string{u.ID, text(u.FirstName) + " " + text(u.LastName), text(u.Username)}
-	for _, email := range u.Emails {
-		known = append(known, email.Value)
-	}
-	return query == "" || slices.ContainsFunc(known, func(value string) bool {
-		return strings.Contains(strings.ToLower(value), strings.ToLower(query))
-	})
 }
 
 func (e *Emulator) listUsers(c *call) (any, error) {
@@ -344,7 +419,8 @@ func (e *Emulator) postUser(c *call, t *tx) (any, error) {
 		Public         *json.RawMessage `json:"public_metadata"`
 		Private        *json.RawMessage `json:"private_metadata"`
 		Unsafe         *json.RawMessage `json:"unsafe_metadata"`
-		// Passwords are optional and unchecked here anyway.
+		permissionParams
+		// Passwords are optional here, and held to nothing but a length.
 		SkipRequirement bool `json:"skip_password_requirement"`
 		SkipChecks      bool `json:"skip_password_checks"`
 	}
@@ -354,12 +430,31 @@ func (e *Emulator) postUser(c *call, t *tx) (any, error) {
 	u, err := t.createUser(newUser{
 		externalID: params.ExternalID, username: params.Username, firstName: params.FirstName, lastName: params.LastName, locale: params.Locale,
 		emails: params.EmailAddresses, phones: params.PhoneNumbers, password: params.Password,
-		public: params.Public, private: params.Private, unsafe: params.Unsafe,
+		public: params.Public, private: params.Private, unsafe: params.Unsafe, permissions: params.permissionParams,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return t.userResource(u), nil
+}
+
+// permissionParams are what a user may do without an administrator.
+type permissionParams struct {
+	DeleteSelfEnabled         *bool `json:"delete_self_enabled"`
+	CreateOrganizationEnabled *bool `json:"create_organization_enabled"`
+	CreateOrganizationsLimit  *int  `json:"create_organizations_limit"`
+}
+
+func (p permissionParams) apply(u *user) {
+	if p.DeleteSelfEnabled != nil {
+		u.DeleteSelfEnabled = *p.DeleteSelfEnabled
+	}
+	if p.CreateOrganizationEnabled != nil {
+		u.CreateOrganizationEnabled = *p.CreateOrganizationEnabled
+	}
+	if p.CreateOrganizationsLimit != nil {
+		u.CreateOrganizationsLimit = p.CreateOrganizationsLimit
+	}
 }
 
 func (e *Emulator) patchUser(c *call, t *tx) (any, error) {
@@ -368,92 +463,137 @@ func (e *Emulator) patchUser(c *call, t *tx) (any, error) {
 		return nil, err
 	}
 	var params struct {
-		ExternalID                *string `json:"external_id"`
-		Username                  *string `json:"username"`
-		FirstName                 *string `json:"first_name"`
-		LastName                  *string `json:"last_name"`
-		Locale                    *string `json:"locale"`
-		Password                  *string `json:"password"`
-		PrimaryEmailAddressID     *string `json:"primary_email_address_id"`
-		DeleteSelfEnabled         *bool   `json:"delete_self_enabled"`
-		CreateOrganizationEnabled *bool   `json:"create_organization_enabled"`
-		CreateOrganizationsLimit  *int    `json:"create_organizations_limit"`
+		ExternalID            *string `json:"external_id"`
+		Username              *string `json:"username"`
+		FirstName             *string `json:"first_name"`
+		LastName              *string `json:"last_name"`
+		Locale                *string `json:"locale"`
+		Password              *string `json:"password"`
+		PrimaryEmailAddressID *string `json:"primary_email_address_id"`
+		PrimaryPhoneNumberID  *string `json:"primary_phone_number_id"`
+		SignOutOfOthers       bool    `json:"sign_out_of_other_sessions"`
+		permissionParams
+		SkipChecks bool `json:"skip_password_checks"`                 // as for a new user
+		Notify     bool `json:"notify_primary_email_address_changed"` // nothing here sends mail
 	}
 	if err := c.decode(&params); err != nil {
 		return nil, err
 	}
 	changed := *known
 	for _, field := range []struct {
-		param string
 		given *string
 		into  **string
 	}{
-		{"external_id", params.ExternalID, &changed.ExternalID}, {"username", params.Username, &changed.Username},
-		{"first_name", params.FirstName, &changed.FirstName}, {"last_name", params.LastName, &changed.LastName}, {"locale", params.Locale, &changed.Locale},
+		{params.ExternalID, &changed.ExternalID}, {params.Username, &changed.Username},
+		{params.FirstName, &changed.FirstName}, {params.LastName, &changed.LastName}, {params.Locale, &changed.Locale},
 	} {
-		if err := checkName(field.param, field.given); err != nil {
-			return nil, err
-		}
 		if field.given != nil {
 			*field.into = field.given
 		}
+	}
+	if err := t.checkUser(&changed); err != nil {
+		return nil, err
 	}
 	if params.Password != nil {
 		if err := changed.setPassword(*params.Password, t.now); err != nil {
 			return nil, err
 		}
 	}
-	if id := params.PrimaryEmailAddressID; id != nil {
-		if !slices.ContainsFunc(changed.Emails, func(i identification) bool { return i.ID == *id }) {
-			return nil, errNotFound("email address of the user's")
+	for _, primary := range []struct {
+		what  string
+		id    *string
+		among []identification
+		into  **string
+	}{
+		{"email address", params.PrimaryEmailAddressID, changed.Emails, &changed.PrimaryEmailID},
+		{"phone number", params.PrimaryPhoneNumberID, changed.Phones, &changed.PrimaryPhoneID},
+	} {
+		if primary.id == nil {
+			continue
 		}
-		changed.PrimaryEmailID = id
+		if !slices.ContainsFunc(primary.among, func(i identification) bool { return i.ID == *primary.id }) {
+			return nil, errNotFound(primary.what + " of the user's")
+		}
+		*primary.into = primary.id
 	}
-	if params.DeleteSelfEnabled != nil {
-		changed.DeleteSelfEnabled = *params.DeleteSelfEnabled
-	}
-	if params.CreateOrganizationEnabled != nil {
-		changed.CreateOrganizationEnabled = *params.CreateOrganizationEnabled
-	}
-	if params.CreateOrganizationsLimit != nil {
-		changed.CreateOrganizationsLimit = params.CreateOrganizationsLimit
-	}
+	params.apply(&changed)
 	if err := t.replaceUser(changed); err != nil {
 		return nil, err
+	}
+	if params.SignOutOfOthers {
+		if err := t.revokeSessionsOf(changed.ID); err != nil {
+			return nil, err
+		}
 	}
 	return t.userResource(t.Users[changed.ID]), nil
 }
 
-// metadataParams are what both metadata endpoints take.
+// banUser returns the handler that locks a user out, sessions included, or lets
+// them in again.
+func (e *Emulator) banUser(banned bool) func(*call, *tx) (any, error) {
+	return func(c *call, t *tx) (any, error) {
+		known, err := c.user()
+		if err != nil {
+			return nil, err
+		}
+		changed := *known
+		changed.Banned = banned
+		if err := t.replaceUser(changed); err != nil {
+			return nil, err
+		}
+		if banned {
+			if err := t.revokeSessionsOf(changed.ID); err != nil {
+				return nil, err
+			}
+		}
+		return t.userResource(t.Users[changed.ID]), nil
+	}
+}
+
+// metadataParams are what the metadata endpoints take.
 type metadataParams struct {
 	Public  *json.RawMessage `json:"public_metadata"`
 	Private *json.RawMessage `json:"private_metadata"`
-	Unsafe  *json.RawMessage `json:"unsafe_metadata"`
 }
 
-func (e *Emulator) patchUserMetadata(c *call, t *tx) (any, error) {
-	known, err := c.user()
-	if err != nil {
-		return nil, err
+// metadataChange returns what becomes of stored metadata: see [merged] and
+// [replaced].
+type metadataChange func(param string, current json.RawMessage, given *json.RawMessage) (json.RawMessage, error)
+
+// change applies the parameters to a thing's metadata.
+func (p metadataParams) change(how metadataChange, public, private *json.RawMessage) (err error) {
+	if *public, err = how("public_metadata", *public, p.Public); err != nil {
+		return err
 	}
-	var params metadataParams
-	if err := c.decode(&params); err != nil {
-		return nil, err
+	*private, err = how("private_metadata", *private, p.Private)
+	return err
+}
+
+func (e *Emulator) changeUserMetadata(how metadataChange) func(*call, *tx) (any, error) {
+	return func(c *call, t *tx) (any, error) {
+		known, err := c.user()
+		if err != nil {
+			return nil, err
+		}
+		var params struct {
+			metadataParams
+			Unsafe *json.RawMessage `json:"unsafe_metadata"`
+		}
+		if err := c.decode(&params); err != nil {
+			return nil, err
+		}
+		changed := *known
+		if err := params.change(how, &changed.PublicMetadata, &changed.PrivateMetadata); err != nil {
+			return nil, err
+		}
+		if changed.UnsafeMetadata, err = how("unsafe_metadata", known.UnsafeMetadata, params.Unsafe); err != nil {
+			return nil, err
+		}
+		if err := t.replaceUser(changed); err != nil {
+			return nil, err
+		}
+		return t.userResource(t.Users[changed.ID]), nil
 	}
-	changed := *known
-	if changed.PublicMetadata, err = merged("public_metadata", known.PublicMetadata, params.Public); err != nil {
-		return nil, err
-	}
-	if changed.PrivateMetadata, err = merged("private_metadata", known.PrivateMetadata, params.Private); err != nil {
-		return nil, err
-	}
-	if changed.UnsafeMetadata, err = merged("unsafe_metadata", known.UnsafeMetadata, params.Unsafe); err != nil {
-		return nil, err
-	}
-	if err := t.replaceUser(changed); err != nil {
-		return nil, err
-	}
-	return t.userResource(t.Users[changed.ID]), nil
 }
 
 func (e *Emulator) removeUser(c *call, t *tx) (any, error) {
@@ -558,26 +698,25 @@ func (e *Emulator) patchOrganization(c *call, t *tx) (any, error) {
 	return t.organizationResource(t.Organizations[changed.ID]), nil
 }
 
-func (e *Emulator) patchOrganizationMetadata(c *call, t *tx) (any, error) {
-	known, err := c.organization()
-	if err != nil {
-		return nil, err
+func (e *Emulator) changeOrganizationMetadata(how metadataChange) func(*call, *tx) (any, error) {
+	return func(c *call, t *tx) (any, error) {
+		known, err := c.organization()
+		if err != nil {
+			return nil, err
+		}
+		var params metadataParams
+		if err := c.decode(&params); err != nil {
+			return nil, err
+		}
+		changed := *known
+		if err := params.change(how, &changed.PublicMetadata, &changed.PrivateMetadata); err != nil {
+			return nil, err
+		}
+		if err := t.replaceOrganization(changed); err != nil {
+			return nil, err
+		}
+		return t.organizationResource(t.Organizations[changed.ID]), nil
 	}
-	var params metadataParams
-	if err := c.decode(&params); err != nil {
-		return nil, err
-	}
-	changed := *known
-	if changed.PublicMetadata, err = merged("public_metadata", known.PublicMetadata, params.Public); err != nil {
-		return nil, err
-	}
-	if changed.PrivateMetadata, err = merged("private_metadata", known.PrivateMetadata, params.Private); err != nil {
-		return nil, err
-	}
-	if err := t.replaceOrganization(changed); err != nil {
-		return nil, err
-	}
-	return t.organizationResource(t.Organizations[changed.ID]), nil
 }
 
 func (e *Emulator) removeOrganization(c *call, t *tx) (any, error) {
@@ -590,23 +729,13 @@ func (e *Emulator) removeOrganization(c *call, t *tx) (any, error) {
 
 // membershipList answers those of the memberships that the query asks for.
 func (c *call) membershipList(among []*membership) (any, error) {
-	query, err := c.query("query", "role", "user_id", "email_address")
+	query, err := c.query(append([]string{"role"}, userParams...)...)
 	if err != nil {
 		return nil, err
 	}
 	found := []membershipResource{}
 	for _, m := range among {
-		u := c.Users[m.UserID]
-		if roles := query["role"]; len(roles) > 0 && !slices.Contains(roles, m.Role) {
-			continue
-		}
-		if ids := query["user_id"]; len(ids) > 0 && !slices.Contains(ids, m.UserID) {
-			continue
-		}
-		if addresses := query["email_address"]; len(addresses) > 0 && !slices.Contains(addresses, u.primaryEmail()) {
-			continue
-		}
-		if u.matches(query.Get("query")) {
+		if oneOf(query["role"], m.Role) && c.Users[m.UserID].asked(query) {
 			found = append(found, c.membershipResource(m))
 		}
 	}
@@ -697,6 +826,25 @@ func (e *Emulator) patchMembership(c *call, t *tx) (any, error) {
 	return t.membershipResource(t.Memberships[changed.ID]), nil
 }
 
+func (e *Emulator) patchMembershipMetadata(c *call, t *tx) (any, error) {
+	known, err := c.pathMembership()
+	if err != nil {
+		return nil, err
+	}
+	var params metadataParams
+	if err := c.decode(&params); err != nil {
+		return nil, err
+	}
+	changed := *known
+	if err := params.change(merged, &changed.PublicMetadata, &changed.PrivateMetadata); err != nil {
+		return nil, err
+	}
+	if err := t.replaceMembership(changed); err != nil {
+		return nil, err
+	}
+	return t.membershipResource(t.Memberships[changed.ID]), nil
+}
+
 func (e *Emulator) removeMembership(c *call, t *tx) (any, error) {
 	m, err := c.pathMembership()
 	if err != nil {
@@ -705,7 +853,7 @@ func (e *Emulator) removeMembership(c *call, t *tx) (any, error) {
 	return c.membershipResource(m), t.deleteMembership(m)
 }
 
-func (c *call) invitationList(organizationID string, publicURL string) (any, error) {
+func (c *call) invitationList(organizationID string, origin *url.URL) (any, error) {
 	query, err := c.query("status", "email_address", "query")
 	if err != nil {
 		return nil, err
@@ -722,7 +870,7 @@ func (c *call) invitationList(organizationID string, publicURL string) (any, err
 			continue
 		}
 		if text := query.Get("query"); strings.Contains(strings.ToLower(i.EmailAddress), strings.ToLower(text)) {
-			found = append(found, c.invitationResource(i, publicURL))
+			found = append(found, c.invitationResource(i, origin))
 		}
 	}
 	return listed(query, found, func(i invitationResource) int64 { return i.CreatedAt })
@@ -733,11 +881,11 @@ func (e *Emulator) listOrganizationsInvitations(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.invitationList(o.ID, e.publicURL.String())
+	return c.invitationList(o.ID, e.publicURL)
 }
 
 func (e *Emulator) listInvitations(c *call) (any, error) {
-	return c.invitationList("", e.publicURL.String())
+	return c.invitationList("", e.publicURL)
 }
 
 func (c *call) pathInvitation() (*invitation, error) {
@@ -756,7 +904,7 @@ func (e *Emulator) getInvitation(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.invitationResource(i, e.publicURL.String()), nil
+	return c.invitationResource(i, e.publicURL), nil
 }
 
 func (e *Emulator) postInvitation(c *call, t *tx) (any, error) {
@@ -822,7 +970,7 @@ func (e *Emulator) listSessions(c *call) (any, error) {
 	for _, v := range c.Sessions {
 		if (query.Get("client_id") == "" || query.Get("client_id") == v.ClientID) &&
 			(query.Get("user_id") == "" || query.Get("user_id") == v.UserID) &&
-			(query.Get("status") == "" || query.Get("status") == v.Status) {
+			(query.Get("status") == "" || query.Get("status") == v.status()) {
 			found = append(found, c.sessionResource(v))
 		}
 	}
@@ -896,6 +1044,50 @@ func (e *Emulator) postToken(c *call) (any, error) {
 	token, err := e.sign(c.state, c.r.PathValue("session"), options)
 	if err != nil {
 		return nil, err
+	}
+	return tokenResource{Object: "token", JWT: token}, nil
+}
+
+// postRefresh gives a token for one that has expired. Clerk also wants to see
+// the browser's refresh token; the emulator gives none out, as who has the
+// secret key may make any token anyway.
+func (e *Emulator) postRefresh(c *call) (any, error) {
+	var params struct {
+		ExpiredToken    string              `json:"expired_token"`
+		RefreshToken    string              `json:"refresh_token"`
+		Origin          string              `json:"request_origin"`
+		OriginatingIP   string              `json:"request_originating_ip"`
+		Headers         map[string][]string `json:"request_headers"`
+		SuffixedCookies bool                `json:"suffixed_cookies"`
+		Format          string              `json:"format"`
+	}
+	if err := c.decode(&params); err != nil {
+		return nil, err
+	}
+	v, err := c.session()
+	switch {
+	case err != nil:
+		return nil, err
+	case params.ExpiredToken == "":
+		return nil, errMissing("expired_token")
+	case !e.signedFor(v.ID, params.ExpiredToken):
+		return nil, errValue("expired_token", "expired_token is not a token of this session.")
+	case params.Format != "" && params.Format != "token" && params.Format != "cookie":
+		return nil, errValue("format", "format must be token or cookie.")
+	}
+	token, err := e.sign(c.state, v.ID, TokenOptions{AuthorizedParty: params.Origin})
+	if err != nil {
+		return nil, err
+	}
+	if params.Format == "cookie" {
+		name := sessionCookie
+		if params.SuffixedCookies {
+			name += "_" + e.suffix()
+		}
+		return struct {
+			Object  string   `json:"object"`
+			Cookies []string `json:"cookies"`
+		}{"cookies", []string{e.cookie(name, token, cookieAge)}}, nil
 	}
 	return tokenResource{Object: "token", JWT: token}, nil
 }

@@ -1,13 +1,16 @@
 package clerkdev
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/mail"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/bcrypt"
@@ -16,7 +19,11 @@ import (
 // The changes that the Backend API and the portal have in common. Each checks
 // everything before it touches the state, and emits the events that Clerk does.
 
-var slugPattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$`)
+var (
+	slugPattern  = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$`)
+	phonePattern = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+	notInSlugs   = regexp.MustCompile(`[^a-z0-9]+`)
+)
 
 const (
 	maxNameLength     = 256
@@ -48,13 +55,28 @@ func merged(param string, current json.RawMessage, patch *json.RawMessage) (json
 		return current, nil
 	}
 	var base, change map[string]any
-	if json.Unmarshal(*patch, &change) != nil || change == nil {
+	if decodeObject(*patch, &change) != nil || change == nil {
 		return nil, errFormat(param, param+" must be a JSON object.")
 	}
-	if err := json.Unmarshal(current, &base); err != nil {
+	if err := decodeObject(current, &base); err != nil {
 		return nil, fmt.Errorf("clerkdev: stored %s: %w", param, err)
 	}
 	return json.Marshal(mergeObjects(base, change))
+}
+
+// decodeObject keeps numbers as they are written.
+func decodeObject(data json.RawMessage, into *map[string]any) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	return decoder.Decode(into)
+}
+
+// replaced returns what was given in the place of current, if it was.
+func replaced(param string, current json.RawMessage, given *json.RawMessage) (json.RawMessage, error) {
+	if given == nil {
+		return current, nil
+	}
+	return object(param, given)
 }
 
 func mergeObjects(base, change map[string]any) map[string]any {
@@ -64,11 +86,11 @@ func mergeObjects(base, change map[string]any) map[string]any {
 	}
 	for name, value := range change {
 		inner, isObject := value.(map[string]any)
-		known, wasObject := result[name].(map[string]any)
 		switch {
 		case value == nil:
 			delete(result, name)
-		case isObject && wasObject:
+		case isObject:
+			known, _ := result[name].(map[string]any)
 			result[name] = mergeObjects(known, inner)
 		default:
 			result[name] = value
@@ -77,10 +99,15 @@ func mergeObjects(base, change map[string]any) map[string]any {
 	return result
 }
 
-// checkName holds text that people enter to a sane length.
+// checkName holds text that people enter to what can be shown on one line.
 func checkName(param string, given *string) error {
-	if given != nil && (utf8.RuneCountInString(*given) > maxNameLength || !utf8.ValidString(*given)) {
+	switch {
+	case given == nil:
+		return nil
+	case utf8.RuneCountInString(*given) > maxNameLength:
 		return errFormat(param, fmt.Sprintf("%s must have at most %d characters.", param, maxNameLength))
+	case !utf8.ValidString(*given) || strings.ContainsFunc(*given, unicode.IsControl):
+		return errFormat(param, param+" must not have control characters.")
 	}
 	return nil
 }
@@ -98,6 +125,34 @@ type newUser struct {
 	emails, phones                                    []string
 	password                                          *string
 	public, private, unsafe                           *json.RawMessage
+	permissions                                       permissionParams
+}
+
+// checkUser holds a user to what no two may share and to names that can be
+// shown. Email addresses are for createUser.
+func (t *tx) checkUser(u *user) error {
+	for param, name := range map[string]*string{
+		"first_name": u.FirstName, "last_name": u.LastName, "username": u.Username, "external_id": u.ExternalID, "locale": u.Locale,
+	} {
+		if err := checkName(param, name); err != nil {
+			return err
+		}
+	}
+	for _, other := range t.Users {
+		switch {
+		case other.ID == u.ID:
+		case u.Username != nil && strings.EqualFold(*u.Username, text(other.Username)):
+			return errTaken("username", "That username is taken. Please try another.")
+		case u.ExternalID != nil && *u.ExternalID == text(other.ExternalID):
+			return errTaken("external_id", "That external ID is taken. Please try another.")
+		}
+		for _, phone := range u.Phones {
+			if other.ID != u.ID && slices.ContainsFunc(other.Phones, func(i identification) bool { return i.Value == phone.Value }) {
+				return errTaken("phone_number", "That phone number is taken. Please try another.")
+			}
+		}
+	}
+	return nil
 }
 
 func (t *tx) createUser(n newUser) (*user, error) {
@@ -105,11 +160,7 @@ func (t *tx) createUser(n newUser) (*user, error) {
 		ID: newID("user"), ExternalID: n.externalID, Username: n.username, FirstName: n.firstName, LastName: n.lastName, Locale: n.locale,
 		DeleteSelfEnabled: true, CreateOrganizationEnabled: true, CreatedAt: t.now, UpdatedAt: t.now,
 	}
-	for param, name := range map[string]*string{"first_name": n.firstName, "last_name": n.lastName, "username": n.username} {
-		if err := checkName(param, name); err != nil {
-			return nil, err
-		}
-	}
+	n.permissions.apply(u)
 	if len(n.emails) == 0 {
 		return nil, errMissing("email_address")
 	}
@@ -122,10 +173,18 @@ func (t *tx) createUser(n newUser) (*user, error) {
 		}
 		u.Emails = append(u.Emails, identification{ID: newID("idn"), Value: address, CreatedAt: t.now})
 	}
-	u.PrimaryEmailID = &u.Emails[0].ID
+	u.PrimaryEmailID = new(u.Emails[0].ID)
 	for _, number := range n.phones {
+		if !phonePattern.MatchString(number) {
+			return nil, errFormat("phone_number", "phone_number must be like +12025550123.")
+		}
 		u.Phones = append(u.Phones, identification{ID: newID("idn"), Value: number, CreatedAt: t.now})
-		u.PrimaryPhoneID = &u.Phones[0].ID
+	}
+	if len(u.Phones) > 0 {
+		u.PrimaryPhoneID = new(u.Phones[0].ID)
+	}
+	if err := t.checkUser(u); err != nil {
+		return nil, err
 	}
 	if n.password != nil {
 		if err := u.setPassword(*n.password, t.now); err != nil {
@@ -150,7 +209,7 @@ func (t *tx) createUser(n newUser) (*user, error) {
 
 func (u *user) setPassword(password string, now int64) error {
 	if len(password) < minPasswordLength || len(password) > 72 {
-		return &apiError{422, "form_password_length_too_short", "Passwords must be 8 characters or more.", "Passwords must have 8 to 72 characters.", "password"}
+		return &apiError{http.StatusUnprocessableEntity, "form_password_length_too_short", "Passwords must be 8 characters or more.", "Passwords must have 8 to 72 characters.", "password"}
 	}
 	// Nothing here is worth an expensive hash.
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
@@ -203,12 +262,36 @@ func (t *tx) checkSlug(slug, organizationID string) error {
 	return nil
 }
 
+// mayCreateOrganization returns nil for somebody who may have one more.
+func (t *tx) mayCreateOrganization(u *user) error {
+	created := 0
+	for _, o := range t.Organizations {
+		if o.CreatedBy == u.ID {
+			created++
+		}
+	}
+	switch limit := u.CreateOrganizationsLimit; {
+	case !u.CreateOrganizationEnabled:
+		return &apiError{http.StatusForbidden, "organization_creator_not_allowed", "Not allowed", "This account may not create organizations.", ""}
+	case limit != nil && *limit > 0 && created >= *limit:
+		return &apiError{http.StatusForbidden, "organization_creation_quota_exceeded", "Quota exceeded", "This account has created as many organizations as it may.", ""}
+	}
+	return nil
+}
+
 func (t *tx) createOrganization(n newOrganization) (*organization, error) {
 	switch {
 	case strings.TrimSpace(n.name) == "":
 		return nil, errMissing("name")
 	case n.createdBy != "" && t.Users[n.createdBy] == nil:
 		return nil, errNotFound("user")
+	case n.maxMembers != nil && *n.maxMembers < 0:
+		return nil, errValue("max_allowed_memberships", "max_allowed_memberships must not be negative.")
+	}
+	if n.createdBy != "" {
+		if err := t.mayCreateOrganization(t.Users[n.createdBy]); err != nil {
+			return nil, err
+		}
 	}
 	if err := checkName("name", &n.name); err != nil {
 		return nil, err
@@ -245,7 +328,7 @@ func (t *tx) createOrganization(n newOrganization) (*organization, error) {
 
 // freeSlug derives a slug from a name, numbered when it is taken.
 func (t *tx) freeSlug(name string) string {
-	base := strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(name), "-"), "-")
+	base := strings.Trim(notInSlugs.ReplaceAllString(strings.ToLower(name), "-"), "-")
 	if len(base) > 50 {
 		base = strings.TrimRight(base[:50], "-")
 	}
@@ -315,7 +398,7 @@ func (t *tx) createMembership(o *organization, u *user, role string) (*membershi
 		return nil, errBadRequest("already_a_member_in_organization", "The user is already a member of the organization.")
 	}
 	if o.MaxAllowedMemberships > 0 && t.memberCount(o.ID) >= o.MaxAllowedMemberships {
-		return nil, &apiError{403, "organization_membership_quota_exceeded", "Quota exceeded", "The organization has as many members as it may have.", ""}
+		return nil, &apiError{http.StatusForbidden, "organization_membership_quota_exceeded", "Quota exceeded", "The organization has as many members as it may have.", ""}
 	}
 	m := &membership{
 		ID: newID("orgmem"), OrganizationID: o.ID, UserID: u.ID, Role: role,
@@ -359,6 +442,9 @@ func (t *tx) createInvitation(o *organization, n newInvitation) (*invitation, er
 	}
 	if n.inviterID != "" && t.Users[n.inviterID] == nil {
 		return nil, errNotFound("user")
+	}
+	if _, err := resolveOwn(t.publicURL, n.redirectURL); err != nil {
+		return nil, errValue("redirect_url", "redirect_url must be an address of the application's.")
 	}
 	if u := t.userByEmail(n.email); u != nil && t.membership(o.ID, u.ID) != nil {
 		return nil, errBadRequest("already_a_member_in_organization", n.email+" is already a member of the organization.")
@@ -420,6 +506,9 @@ func (t *tx) createSession(u *user, clientID, organizationID string) (*session, 
 	if organizationID != "" && t.membership(organizationID, u.ID) == nil {
 		return nil, errNotFound("organization of the user's")
 	}
+	if u.Banned {
+		return nil, &apiError{http.StatusForbidden, "user_banned", "User is banned", "This account has been suspended.", ""}
+	}
 	if clientID == "" {
 		clientID = newID("client")
 	}
@@ -429,14 +518,14 @@ func (t *tx) createSession(u *user, clientID, organizationID string) (*session, 
 	}
 	t.Sessions[v.ID] = v
 	signedIn := *u
-	signedIn.LastSignInAt, signedIn.LastActiveAt = &t.now, &t.now
+	signedIn.LastSignInAt, signedIn.LastActiveAt = new(t.now), new(t.now)
 	t.Users[u.ID] = &signedIn
 	return v, t.emitSession("session.created", v)
 }
 
 // endSession ends a session as ended, removed or revoked.
 func (t *tx) endSession(v *session, status string) error {
-	if v.Status != "active" {
+	if v.status() != "active" {
 		return nil
 	}
 	changed := *v
@@ -450,6 +539,18 @@ func (t *tx) endSession(v *session, status string) error {
 		}
 	}
 	return t.emitSession("session."+status, &changed)
+}
+
+// revokeSessionsOf ends every session of a user's.
+func (t *tx) revokeSessionsOf(userID string) error {
+	for _, v := range t.Sessions {
+		if v.UserID == userID {
+			if err := t.endSession(v, "revoked"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (t *tx) emitSession(eventType string, v *session) error {

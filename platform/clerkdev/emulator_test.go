@@ -579,7 +579,7 @@ func TestPortal(t *testing.T) {
 	}
 }
 
-func mustJSON(t *testing.T, value any) []byte {
+func mustJSON(t testing.TB, value any) []byte {
 	t.Helper()
 	encoded, err := json.Marshal(value)
 	if err != nil {

@@ -111,7 +111,7 @@ func (e *Emulator) browserOf(s *state, r *http.Request) (b browser) {
 			continue
 		}
 		b.client = c
-		if v := s.Sessions[c.SessionID]; v != nil && v.Status == "active" && v.ExpireAt > time.Now().UnixMilli() {
+		if v := s.Sessions[c.SessionID]; v != nil && v.status() == "active" {
 			b.session, b.user = v, s.Users[v.UserID]
 		}
 	}
@@ -229,16 +229,20 @@ func setCookies(w http.ResponseWriter, directives []string) {
 var errForeign = errors.New("clerkdev: the address is another origin's")
 
 // ownURL returns the address if it is the application's, and the root for none.
-func (e *Emulator) ownURL(raw string) (*url.URL, error) {
+func (e *Emulator) ownURL(raw string) (*url.URL, error) { return resolveOwn(e.publicURL, raw) }
+
+// resolveOwn returns raw as an absolute address of the origin, which is its root
+// for none. An address of another origin is an error.
+func resolveOwn(origin *url.URL, raw string) (*url.URL, error) {
 	if raw == "" {
-		return e.publicURL.JoinPath("/"), nil
+		return origin.JoinPath("/"), nil
 	}
 	target, err := url.Parse(raw)
 	if err != nil || strings.ContainsAny(raw, "\\\r\n\t") {
 		return nil, errForeign
 	}
-	resolved := e.publicURL.ResolveReference(target)
-	if resolved.Scheme != e.publicURL.Scheme || resolved.Host != e.publicURL.Host || resolved.User != nil {
+	resolved := origin.ResolveReference(target)
+	if resolved.Scheme != origin.Scheme || resolved.Host != origin.Host || resolved.User != nil || resolved.Opaque != "" {
 		return nil, errForeign
 	}
 	return resolved, nil

@@ -1,6 +1,9 @@
 package clerkdev
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"net/url"
+)
 
 // The types in this file are the JSON shapes of Clerk's Backend API, which its
 // webhooks share.
@@ -261,7 +264,7 @@ func (s *state) membershipResource(m *membership) membershipResource {
 	}
 }
 
-func (s *state) invitationResource(i *invitation, publicURL string) invitationResource {
+func (s *state) invitationResource(i *invitation, origin *url.URL) invitationResource {
 	o := s.Organizations[i.OrganizationID]
 	r := invitationResource{
 		Object: "organization_invitation", ID: i.ID, EmailAddress: i.EmailAddress, Role: i.Role, RoleName: s.roleName(i.Role),
@@ -271,7 +274,7 @@ func (s *state) invitationResource(i *invitation, publicURL string) invitationRe
 		ExpiresAt: i.ExpiresAt, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
 	}
 	if i.Status == "pending" {
-		r.URL = new(publicURL + mountPath + "/accept-invitation?" + ticketParam + "=" + i.Ticket)
+		r.URL = new(origin.String() + mountPath + "/accept-invitation?" + ticketParam + "=" + i.Ticket)
 	}
 	if inviter := s.Users[i.InviterID]; inviter != nil {
 		r.InviterID = &inviter.ID
@@ -282,7 +285,7 @@ func (s *state) invitationResource(i *invitation, publicURL string) invitationRe
 
 func (s *state) sessionResource(v *session) sessionResource {
 	r := sessionResource{
-		Object: "session", ID: v.ID, ClientID: v.ClientID, UserID: v.UserID, Status: v.Status,
+		Object: "session", ID: v.ID, ClientID: v.ClientID, UserID: v.UserID, Status: v.status(),
 		LastActiveAt: v.LastActiveAt, ExpireAt: v.ExpireAt, AbandonAt: v.AbandonAt, CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt,
 	}
 	if v.OrganizationID != "" {

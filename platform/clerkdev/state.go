@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -321,7 +322,7 @@ type sender struct {
 type tx struct {
 	*state
 	now       int64 // this change's time in milliseconds
-	publicURL string
+	publicURL *url.URL
 	sender    sender
 	emitted   bool
 }
@@ -331,7 +332,7 @@ type tx struct {
 func (e *Emulator) update(from sender, change func(*tx) error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	t := &tx{state: e.state, now: max(time.Now().UnixMilli(), e.state.Clock+1), publicURL: e.publicURL.String(), sender: from}
+	t := &tx{state: e.state, now: max(time.Now().UnixMilli(), e.state.Clock+1), publicURL: e.publicURL, sender: from}
 	if err := change(t); err != nil {
 		return err
 	}
@@ -441,4 +442,12 @@ func (u *user) primaryEmail() string {
 		}
 	}
 	return ""
+}
+
+// status is the session's now: time ends one without anybody's doing.
+func (v *session) status() string {
+	if v.Status == "active" && v.ExpireAt <= time.Now().UnixMilli() {
+		return "expired"
+	}
+	return v.Status
 }

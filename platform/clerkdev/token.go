@@ -139,8 +139,8 @@ func (e *Emulator) sign(s *state, sessionID string, options TokenOptions) (strin
 	if current == nil {
 		return "", errNotFound("session")
 	}
-	if current.Status != "active" {
-		return "", &apiError{http.StatusUnprocessableEntity, "session_not_active", "Session is not active", "The session is " + current.Status + ".", ""}
+	if status := current.status(); status != "active" {
+		return "", &apiError{http.StatusUnprocessableEntity, "session_not_active", "Session is not active", "The session is " + status + ".", ""}
 	}
 	lifetime := options.Lifetime
 	if lifetime == 0 {
@@ -264,6 +264,22 @@ func (e *Emulator) signJWT(s *state, category string, claims any) (string, error
 		return "", fmt.Errorf("clerkdev: sign token: %w", err)
 	}
 	return signed.CompactSerialize()
+}
+
+// signedFor reports whether the instance made the token for the session, however
+// long ago.
+func (e *Emulator) signedFor(sessionID, token string) bool {
+	parsed, err := jose.ParseSigned(token)
+	if err != nil || len(parsed.Signatures) != 1 || parsed.Signatures[0].Header.Algorithm != string(jose.RS256) {
+		return false
+	}
+	key := e.keys[parsed.Signatures[0].Header.KeyID]
+	if key == nil {
+		return false
+	}
+	payload, err := parsed.Verify(key.Public())
+	var claims sessionClaims
+	return err == nil && json.Unmarshal(payload, &claims) == nil && claims.SessionID == sessionID
 }
 
 var (
