@@ -73,9 +73,9 @@ type BrowserAuthConfig struct {
 }
 
 // BrowserAuth decides who a request comes from, by bearer token or cookies. It
-// follows authenticateRequest of @clerk/backend rule by rule; where it differs
-// on purpose is listed, with the reasons, in the test against that library. It
-// is safe for concurrent use.
+// follows authenticateRequest of @clerk/backend rule by rule, but for what
+// concerns satellite domains and refresh cookies, which are not used here. It is
+// safe for concurrent use.
 type BrowserAuth struct {
 	instance *Instance
 	verifier *Verifier
