@@ -167,6 +167,16 @@ func (s *Service) Tenants(ctx context.Context, accountID string) ([]tenancy.Tena
 	return s.tenants.Among(ctx, ids)
 }
 
+// Account returns what is known of an account, and its zero value while nothing
+// is.
+func (s *Service) Account(ctx context.Context, id string) (Account, error) {
+	accounts, err := s.directory.Accounts(ctx, []string{id})
+	if err != nil || len(accounts) == 0 {
+		return Account{}, fault.Wrap("look up account", err)
+	}
+	return accounts[0], nil
+}
+
 // Members returns those of the members of the tenant in ctx that exist, by id,
 // inactive ones included.
 func (s *Service) Members(ctx context.Context, ids ...string) (map[string]Member, error) {

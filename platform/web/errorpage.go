@@ -86,6 +86,9 @@ func describe(status int, err *fault.Error) problem {
 	case http.StatusNotFound, http.StatusGone:
 		p.Title = "We can’t find that page"
 		p.Advice = "It may have been moved or deleted, or it belongs to an organization you are not a member of. Check the address, or start from the overview."
+		if p.Message != "" {
+			p.Advice = "Check the address, or start from the overview."
+		}
 	case http.StatusMethodNotAllowed:
 		p.Title = "That does not work here"
 		p.Advice = "This address exists, but not for what was tried. Go back and use the links and buttons of the page."

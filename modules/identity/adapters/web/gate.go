@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -83,7 +84,23 @@ func (g *Gate) RequireSession(next http.Handler) http.Handler {
 // refuse answers a request that got no further than the gate, on a page that
 // offers to sign in or to go to another organization.
 func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	g.errors.Write(w, r.WithContext(web.NewContext(r.Context(), g.publicShell(r))), err)
+	g.errors.Write(w, g.outsideTenants(r), err)
+}
+
+// outsideTenants returns r with a shell that names who is signed in. That takes a
+// question to the directory, so it is for pages that nobody waits for.
+func (g *Gate) outsideTenants(r *http.Request) *http.Request {
+	shell := g.publicShell(r)
+	if session, ok := identity.SessionFromContext(r.Context()); ok && !isAPI(r) {
+		// Without a name the page still says what it has to say.
+		if account, err := g.service.Account(r.Context(), session.AccountID); err == nil {
+			shell.Person = &web.Person{
+				Name:  cmp.Or(strings.TrimSpace(account.FirstName+" "+account.LastName), account.Email, shell.Person.Name),
+				Email: account.Email, AvatarURL: account.AvatarURL,
+			}
+		}
+	}
+	return r.WithContext(web.NewContext(r.Context(), shell))
 }
 
 // Enter lets a request into the tenant that its path names, or refuses it.
@@ -109,6 +126,10 @@ func (g *Gate) Enter(next http.Handler) http.Handler {
 func (g *Gate) Shell(navigation []web.NavigationItem) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if isAPI(r) {
+				next.ServeHTTP(w, r) // programs see no layout
+				return
+			}
 			shell := g.publicShell(r)
 			if access, ok := identity.AccessFromContext(r.Context()); ok {
 				if err := g.fill(r, shell, access, navigation); err != nil {
@@ -179,7 +200,7 @@ func roleLabel(role identity.Role) string {
 // somewhere else is an answer. A call by script, and everything under /api,
 // needs a status instead.
 func isNavigation(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead || strings.HasPrefix(r.URL.Path, "/api/") {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || isAPI(r) {
 		return false
 	}
 	if r.Header.Get("HX-Request") == "true" {
@@ -190,6 +211,8 @@ func isNavigation(r *http.Request) bool {
 	}
 	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
+
+func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
 
 // returnTo is the path that a person who signs in comes back to.
 func returnTo(r *http.Request) string {

@@ -92,7 +92,7 @@ func (p *Pages) lead(w http.ResponseWriter, r *http.Request, session identity.Se
 	switch {
 	case fault.Is(err, fault.NotFound) && session.ActiveOrganization.ID != "":
 		w.Header().Set("Refresh", waitSeconds)
-		return web.Render(w, r, http.StatusAccepted, "One moment", waitingPage())
+		return web.Render(w, p.gate.outsideTenants(r), http.StatusAccepted, "One moment", waitingPage())
 	case fault.Is(err, fault.NotFound):
 		http.Redirect(w, r, p.gate.instance.CreateOrganizationURL(welcomePath), http.StatusSeeOther)
 		return nil

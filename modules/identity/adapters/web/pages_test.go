@@ -269,7 +269,7 @@ func TestEnter(t *testing.T) {
 				}
 				w := s.send(as, method, path, nil)
 				body := expect(t, w, 404, "")
-				if strings.Contains(body, "Acme") || !strings.Contains(body, "Sign out") {
+				if strings.Contains(body, "Acme") || !strings.Contains(body, "Sign out") || strings.HasPrefix(as, eve) != strings.Contains(body, "Eve Example") {
 					t.Errorf("%s %s as %s: %s", method, path, as, body)
 				}
 			}

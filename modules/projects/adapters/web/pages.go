@@ -137,6 +137,15 @@ func (p *Pages) find(ctx context.Context, actor identity.Actor, query listQuery)
 	return p.service.List(ctx, actor, listing)
 }
 
+// searchProblem says what is wrong with a value of the list's address. Nobody types
+// a cursor, so that one is told in other words than a program gets.
+func searchProblem(field fault.Field) string {
+	if field.Name == "after" {
+		return "This page of the list does not exist."
+	}
+	return field.Message
+}
+
 // form is a project as somebody entered it.
 type form struct {
 	name, slug, description, status string

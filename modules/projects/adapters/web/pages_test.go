@@ -398,6 +398,9 @@ func TestList(t *testing.T) {
 			t.Errorf("%q: no way on", query)
 		}
 	}
+	if p := s.expect(t, 422, ada, "GET", "/acme/projects?after=nonsense", nil); p.has("cursor") {
+		t.Error("the page speaks to programs")
+	}
 	fragment := s.expect(t, 200, ada, "GET", "/acme/projects?q=apollo", nil, "HX-Request", "true")
 	if fragment.has("<!doctype html>") || fragment.find("id", "project-list") == nil || fragment.find("id", "sidebar") != nil {
 		t.Error("htmx does not get the page alone")
