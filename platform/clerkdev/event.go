@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	svix "github.com/svix/svix-webhooks/go"
 )
@@ -22,7 +21,8 @@ type Event struct {
 	CreatedAt int64 `json:"created_at"`
 	// Attempts is how often it was sent.
 	Attempts int `json:"attempts,omitempty"`
-	// DeliveredAt is when it was first accepted, in milliseconds; 0 before.
+	// DeliveredAt is when it was accepted, in milliseconds; 0 while it is to be
+	// sent, for the first time or again.
 	DeliveredAt int64 `json:"delivered_at,omitempty"`
 	// LastError is why the last attempt failed, "" when it did not.
 	LastError string `json:"last_error,omitempty"`
@@ -71,21 +71,6 @@ func (e *Emulator) Events() (events []Event) {
 		}
 	})
 	return events
-}
-
-// Resend sends an event again, whether it was accepted or not.
-func (e *Emulator) Resend(id string) error {
-	return e.update(sender{}, func(t *tx) error {
-		at := slices.IndexFunc(t.Events, func(event *Event) bool { return event.ID == id })
-		if at < 0 {
-			return errNotFound("event")
-		}
-		again := *t.Events[at]
-		again.DeliveredAt, again.LastError = 0, ""
-		t.Events[at] = &again
-		t.emitted = true
-		return nil
-	})
 }
 
 // newWebhookSecret returns a signing secret as Svix makes them.
