@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"runtime"
 
@@ -65,36 +64,7 @@ func migrateCommand(s surroundings) *cli.Command {
 				}
 				return nil
 			},
-		}, {
-			Name:  "verify",
-			Usage: "check that the versioned migrations lead to the desired schemas",
-			Description: "Reads migrations/ as it is in this binary: atlas.sum has to fit the files, and what they build has to be what\n" +
-				"migrations/schema/*.sql says. Both are built in a transaction on the database and rolled back; nothing is kept.",
-			Before:       withoutArguments,
-			OnUsageError: onUsageError,
-			Action: func(ctx context.Context, _ *cli.Command) error {
-				db, closeDB, err := operatorDatabase(ctx, s)
-				if err != nil {
-					return err
-				}
-				defer closeDB()
-				for _, directory := range []struct {
-					name    string
-					files   fs.FS
-					desired string
-				}{{"public", migrations.Public, migrations.PublicSchema}, {"tenant", migrations.Tenant, migrations.TenantSchema}} {
-					loaded, err := migrate.Load(directory.files)
-					if err == nil {
-						err = migrate.Verify(ctx, db, loaded, directory.desired)
-					}
-					if err != nil {
-						return fmt.Errorf("%s: %w", directory.name, err)
-					}
-					fmt.Fprintf(s.stderr, "%s: %s leads to migrations/schema/%s.sql.\n", directory.name, loaded.Latest(), directory.name)
-				}
-				return nil
-			},
-		}},
+		}, diffCommand(s), newMigrationCommand(s), hashCommand(s), lintCommand(s), validateCommand(s)},
 		OnUsageError: onUsageError,
 		Action:       chooseCommand,
 	}
@@ -142,7 +112,7 @@ func operatorDatabase(ctx context.Context, s surroundings) (*database.DB, func()
 		}
 		url = server.URL(localDatabase)
 	}
-	db, err := database.Open(database.Config{URL: url, ApplicationName: "tenon migrate", MaxOpenConns: 2*runtime.NumCPU() + 1})
+	db, err := openOperatorPool(url)
 	if err != nil {
 		stop()
 		return nil, nil, cli.Exit("DATABASE_URL: "+err.Error(), exitUsage)
@@ -153,6 +123,11 @@ func operatorDatabase(ctx context.Context, s surroundings) (*database.DB, func()
 		}
 		stop()
 	}, nil
+}
+
+// openOperatorPool opens a pool for a command.
+func openOperatorPool(url string) (*database.DB, error) {
+	return database.Open(database.Config{URL: url, ApplicationName: "tenon migrate", MaxOpenConns: 2*runtime.NumCPU() + 1})
 }
 
 // migrateUp migrates and says what it does: a bar on a terminal, lines

@@ -1,0 +1,55 @@
+// The Atlas CLI on this project's migrations. Nothing of Tenon needs it:
+// `task migrate:*` plans and lints with Atlas' library, and applies with an engine
+// of its own (platform/decisions/0002).
+//
+//   atlas migrate validate --env public
+//   atlas migrate diff add_phone --env template --var scratch=postgres://…
+//   atlas migrate status --env tenant --var url=postgres://… --var tenants='["tenant_acme_…"]'
+
+variable "url" {
+  type    = string
+  default = ""
+}
+
+// A database that may be emptied, for planning.
+variable "scratch" {
+  type    = string
+  default = "postgres://localhost:5432/scratch?sslmode=disable"
+}
+
+variable "tenants" {
+  type    = list(string)
+  default = []
+}
+
+// What the product knows across tenants.
+env "public" {
+  src = "file://migrations/schema/public.sql"
+  url = "${var.url}${strcontains(var.url, "?") ? "&" : "?"}search_path=public"
+  dev = "${var.scratch}${strcontains(var.scratch, "?") ? "&" : "?"}search_path=public"
+  migration {
+    dir    = "file://migrations/public?format=golang-migrate"
+    format = golang-migrate
+  }
+}
+
+// Authoring the tenants' template: no tenant is named, so names stay unqualified.
+env "template" {
+  src = "file://migrations/schema/tenant.sql"
+  dev = "${var.scratch}${strcontains(var.scratch, "?") ? "&" : "?"}search_path=public"
+  migration {
+    dir    = "file://migrations/tenant?format=golang-migrate"
+    format = golang-migrate
+  }
+}
+
+// Tenants, one after another.
+env "tenant" {
+  for_each = toset(var.tenants)
+  url      = "${var.url}${strcontains(var.url, "?") ? "&" : "?"}search_path=${each.value}"
+  dev      = "${var.scratch}${strcontains(var.scratch, "?") ? "&" : "?"}search_path=public"
+  migration {
+    dir    = "file://migrations/tenant?format=golang-migrate"
+    format = golang-migrate
+  }
+}
