@@ -485,10 +485,27 @@ func (t *tx) revokeInvitation(i *invitation) (*invitation, error) {
 	return &changed, t.emit("organizationInvitation.revoked", t.invitationResource(&changed, t.publicURL))
 }
 
-// acceptInvitation makes the person who holds the ticket a member.
-func (t *tx) acceptInvitation(i *invitation, u *user) error {
-	if i.Status != "pending" || i.ExpiresAt < t.now {
+// invites returns nil when the invitation can be accepted by somebody.
+func (i *invitation) invites(now int64) error {
+	if i.Status != "pending" || i.ExpiresAt < now {
 		return errBadRequest("organization_invitation_not_pending", "The invitation was used, revoked or has expired. Ask for another one.")
+	}
+	return nil
+}
+
+// hasJoined reports whether the user is in the organization by this invitation.
+func (s *state) hasJoined(i *invitation, u *user) bool {
+	return i.Status == "accepted" && i.UserID == u.ID && s.membership(i.OrganizationID, u.ID) != nil
+}
+
+// acceptInvitation makes the person who holds the ticket a member. Whoever
+// accepts it twice is one already.
+func (t *tx) acceptInvitation(i *invitation, u *user) error {
+	if t.hasJoined(i, u) {
+		return nil
+	}
+	if err := i.invites(t.now); err != nil {
+		return err
 	}
 	if t.membership(i.OrganizationID, u.ID) == nil {
 		if _, err := t.createMembership(t.Organizations[i.OrganizationID], u, i.Role); err != nil {
@@ -501,13 +518,15 @@ func (t *tx) acceptInvitation(i *invitation, u *user) error {
 	return t.emit("organizationInvitation.accepted", t.invitationResource(&changed, t.publicURL))
 }
 
+var errBanned = &apiError{http.StatusForbidden, "user_banned", "User is banned", "This account has been suspended.", ""}
+
 // createSession signs a user in.
 func (t *tx) createSession(u *user, clientID, organizationID string) (*session, error) {
 	if organizationID != "" && t.membership(organizationID, u.ID) == nil {
 		return nil, errNotFound("organization of the user's")
 	}
 	if u.Banned {
-		return nil, &apiError{http.StatusForbidden, "user_banned", "User is banned", "This account has been suspended.", ""}
+		return nil, errBanned
 	}
 	if clientID == "" {
 		clientID = newID("client")

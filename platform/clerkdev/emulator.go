@@ -48,7 +48,8 @@ type Emulator struct {
 	saved []byte // what the state file holds
 	keys  map[string]*rsa.PrivateKey
 
-	nonces nonces
+	nonces      nonces
+	submissions submissions
 
 	delivery dispatcher
 }
@@ -81,6 +82,7 @@ func New(cfg Config) (*Emulator, error) {
 		development: cfg.Development,
 		logger:      logger,
 		keys:        map[string]*rsa.PrivateKey{},
+		submissions: submissions{accepted: map[string]submission{}},
 		delivery:    newDispatcher(),
 	}
 	if err := e.load(); err != nil {

@@ -524,7 +524,7 @@ func TestPortal(t *testing.T) {
 	}
 	form.Set("password", "long enough")
 	response, _ = p.visit(t, "POST", "/__clerk/sign-up?redirect_url="+url.QueryEscape(p.url+"/welcome"), form)
-	if response.StatusCode != http.StatusSeeOther || response.Header.Get("Location") != p.url+"/welcome" || p.cookie("__session") == "" || p.cookie("__client_uat") == "0" {
+	if response.StatusCode != http.StatusSeeOther || response.Header.Get("Location") != "/__clerk/create-organization?redirect_url="+url.QueryEscape(p.url+"/welcome") || p.cookie("__session") == "" || p.cookie("__client_uat") == "0" {
 		t.Errorf("%d to %s with %q", response.StatusCode, response.Header.Get("Location"), p.cookie("__client_uat"))
 	}
 	for slug, want := range map[string]int{"acme": http.StatusSeeOther, "No Slug": http.StatusUnprocessableEntity} {
@@ -609,7 +609,7 @@ func TestInvitationIsAccepted(t *testing.T) {
 	if err != nil || link == "" {
 		t.Fatalf("the invitation's link is %q: %v", link, err)
 	}
-	if response, _ := p.visit(t, "GET", address.RequestURI(), nil); !strings.Contains(response.Header.Get("Location"), "/__clerk/sign-in") {
+	if response, _ := p.visit(t, "GET", address.RequestURI(), nil); !strings.Contains(response.Header.Get("Location"), "/__clerk/sign-up?email_address=bob%40example.com&redirect_url=") {
 		t.Errorf("a stranger gets %d %s", response.StatusCode, response.Header.Get("Location"))
 	}
 	p.visit(t, "POST", "/__clerk/sign-up", url.Values{"email_address": {"bob@example.com"}, "password": {"long enough"}})
@@ -620,7 +620,17 @@ func TestInvitationIsAccepted(t *testing.T) {
 	if err != nil || len(list.OrganizationMemberships) != 1 {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if response, _ := p.visit(t, "POST", address.RequestURI(), nil); response.StatusCode != http.StatusBadRequest {
-		t.Errorf("the invitation works twice: %d", response.StatusCode)
+	before := len(p.Events())
+	for method, want := range map[string]int{"POST": http.StatusSeeOther, "GET": http.StatusSeeOther} {
+		if response, _ := p.visit(t, method, address.RequestURI(), nil); response.StatusCode != want || len(p.Events()) != before {
+			t.Errorf("%s of one's own again: %d", method, response.StatusCode)
+		}
+	}
+	p.visit(t, "POST", "/__clerk/sign-out", nil)
+	p.visit(t, "POST", "/__clerk/sign-up", url.Values{"email_address": {"eve@example.com"}, "password": {"long enough"}})
+	for _, method := range []string{"POST", "GET"} {
+		if response, body := p.visit(t, method, address.RequestURI(), nil); response.StatusCode != http.StatusBadRequest || !strings.Contains(body, "Ask for another one") {
+			t.Errorf("%s of somebody else's: %d", method, response.StatusCode)
+		}
 	}
 }

@@ -66,16 +66,22 @@ func (n *nonces) take(nonce string) ([]string, bool) {
 
 // Frontend returns the Frontend API and the account portal, whose paths begin
 // with /__clerk. The application mounts it under its own origin. It protects
-// itself against posts of other sites.
+// itself against posts of other sites, and against names that lead other sites'
+// pages to this machine.
 func (e *Emulator) Frontend() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+mountPath+"/v1/client/handshake", e.handshake)
 	mux.HandleFunc("POST "+mountPath+"/v1/client/sessions/{session}/tokens", e.refresh)
+	mux.HandleFunc("POST "+mountPath+"/v1/client/sessions/{session}/touch", e.touch)
 	mux.HandleFunc("GET "+mountPath+"/.well-known/jwks.json", func(w http.ResponseWriter, _ *http.Request) {
 		e.view(func(s *state) { writeJSON(w, http.StatusOK, e.jwks(s)) })
 	})
 	e.mountPortal(mux)
 	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := loopbackURL("http://" + r.Host); err != nil {
+			http.Error(w, "the local Clerk emulator answers under names of this machine only", http.StatusMisdirectedRequest)
+			return
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		w.Header().Set("Cache-Control", "no-store")
 		mux.ServeHTTP(w, r)
@@ -107,35 +113,43 @@ func (e *Emulator) browserOf(s *state, r *http.Request) (b browser) {
 		return b
 	}
 	for _, c := range s.Clients {
-		if c.Secret != cookie.Value {
-			continue
-		}
-		b.client = c
-		if v := s.Sessions[c.SessionID]; v != nil && v.status() == "active" {
-			b.session, b.user = v, s.Users[v.UserID]
+		if c.Secret == cookie.Value {
+			return s.browserOf(c)
 		}
 	}
 	return b
 }
 
+func (s *state) browserOf(c *client) browser {
+	if v := s.Sessions[c.SessionID]; v != nil && v.status() == "active" {
+		return browser{c, v, s.Users[v.UserID]}
+	}
+	return browser{client: c}
+}
+
 // directives are the Set-Cookie headers that tell the application how the
 // browser stands: plain for old clients, with the suffix for the others.
 func (e *Emulator) directives(s *state, b browser) ([]string, error) {
-	token, uat, age := "", int64(0), 0
+	_, directives, err := e.standing(s, b)
+	return directives, err
+}
+
+// standing is the browser's session token, "" without a session, and the
+// directives.
+func (e *Emulator) standing(s *state, b browser) (token string, directives []string, err error) {
+	uat, age := int64(0), 0
 	if b.session != nil {
-		var err error
 		if token, err = e.sign(s, b.session.ID, TokenOptions{AuthorizedParty: e.publicURL.String()}); err != nil {
-			return nil, err
+			return "", nil, err
 		}
 		uat, age = b.client.SignedInAt, cookieAge
 	}
-	var directives []string
 	for _, suffix := range []string{"", "_" + e.suffix()} {
 		directives = append(directives,
 			e.cookie(uatCookie+suffix, strconv.FormatInt(uat, 10), cookieAge),
 			e.cookie(sessionCookie+suffix, token, age))
 	}
-	return directives, nil
+	return token, directives, nil
 }
 
 // cookie is not HttpOnly: ClerkJS reads those that the application gets.
@@ -195,9 +209,11 @@ func (e *Emulator) handshake(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, back.String(), http.StatusTemporaryRedirect)
 }
 
-// refresh gives a page's script a new session cookie. It answers 401 when the
-// session is over, and then takes the cookies away.
+// refresh gives a page's script a new session token, as its answer and as the
+// cookie. It answers 401 when the session is over, and then takes the cookies
+// away.
 func (e *Emulator) refresh(w http.ResponseWriter, r *http.Request) {
+	var token string
 	var directives []string
 	var err error
 	alive := false
@@ -206,7 +222,7 @@ func (e *Emulator) refresh(w http.ResponseWriter, r *http.Request) {
 		if alive = b.session != nil && b.session.ID == r.PathValue("session"); !alive && b.session != nil {
 			return // somebody else is signed in by now: the page has to notice by itself
 		}
-		directives, err = e.directives(s, b)
+		token, directives, err = e.standing(s, b)
 	})
 	if err != nil {
 		writeError(w, e.logger, err)
@@ -214,10 +230,51 @@ func (e *Emulator) refresh(w http.ResponseWriter, r *http.Request) {
 	}
 	setCookies(w, directives)
 	if !alive {
-		writeError(w, e.logger, &apiError{http.StatusUnauthorized, "authentication_invalid", "Invalid authentication", "The session has ended.", ""})
+		writeError(w, e.logger, errSessionEnded)
 		return
 	}
-	w.WriteHeader(http.StatusNoContent)
+	writeJSON(w, http.StatusOK, tokenResource{Object: "token", JWT: token})
+}
+
+var errSessionEnded = &apiError{http.StatusUnauthorized, "authentication_invalid", "Invalid authentication", "The session has ended.", ""}
+
+// touch makes an organization the active one of the browser's session, or none.
+// A form is led on to its redirect_url, a script gets the session.
+func (e *Emulator) touch(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		writeError(w, e.logger, errBadRequest("request_body_invalid", "The form could not be read."))
+		return
+	}
+	back, err := e.ownURL(r.Form.Get(redirectParam))
+	if err != nil {
+		writeError(w, e.logger, errValue(redirectParam, "redirect_url must be an address of the application's."))
+		return
+	}
+	var directives []string
+	var touched sessionResource
+	err = e.update(senderOf(r.RemoteAddr, r.UserAgent()), func(t *tx) error {
+		b := e.browserOf(t.state, r)
+		if b.session == nil || b.session.ID != r.PathValue("session") {
+			return errSessionEnded
+		}
+		var err error
+		if directives, err = e.activate(t, b, r.PostForm.Get("active_organization_id")); err == nil {
+			touched = t.sessionResource(t.Sessions[b.session.ID])
+		}
+		return err
+	})
+	if err != nil {
+		writeError(w, e.logger, err)
+		return
+	}
+	setCookies(w, directives)
+	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+		http.Redirect(w, r, back.String(), http.StatusSeeOther)
+		return
+	}
+	writeJSON(w, http.StatusOK, struct {
+		Response sessionResource `json:"response"`
+	}{touched})
 }
 
 func setCookies(w http.ResponseWriter, directives []string) {
@@ -248,46 +305,52 @@ func resolveOwn(origin *url.URL, raw string) (*url.URL, error) {
 	return resolved, nil
 }
 
-// signIn makes the browser somebody's: a session and a client, whose secret is
-// the cookie that is returned with the others. An earlier session of the
-// browser's ends.
-func (e *Emulator) signIn(r *http.Request, find func(*tx) (*user, error)) (directives []string, err error) {
-	err = e.update(senderOf(r.RemoteAddr, r.UserAgent()), func(t *tx) error {
+// signIn makes the visit's browser somebody's: a session and a client, whose
+// secret is the cookie that is returned with the others. An earlier session of
+// the browser's ends.
+func (e *Emulator) signIn(v *visit, find func(*tx) (*user, error)) (directives []string, err error) {
+	err = e.update(senderOf(v.r.RemoteAddr, v.r.UserAgent()), func(t *tx) error {
 		u, err := find(t)
 		if err != nil {
 			return err
 		}
-		b := e.browserOf(t.state, r)
+		if u.Banned {
+			return errBanned
+		}
+		b := e.browserOf(t.state, v.r)
 		if b.session != nil {
 			if err := t.endSession(b.session, "removed"); err != nil {
 				return err
 			}
 		}
-		c := &client{ID: newID("client"), Secret: newSecret(), SignedInAt: t.now / 1000}
+		// The real time, which tokens are issued by: one that was issued before
+		// __client_uat is sent to the handshake.
+		c := &client{ID: newID("client"), Secret: newSecret(), SignedInAt: time.Now().Unix()}
 		organizationID := u.LastOrganizationID
 		if mine := t.membershipsOf(u.ID); !slices.ContainsFunc(mine, func(m *membership) bool { return m.OrganizationID == organizationID }) {
 			if organizationID = ""; len(mine) > 0 {
 				organizationID = mine[0].OrganizationID
 			}
 		}
-		v, err := t.createSession(u, c.ID, organizationID)
+		made, err := t.createSession(u, c.ID, organizationID)
 		if err != nil {
 			return err
 		}
 		if b.client != nil {
 			delete(t.Clients, b.client.ID)
 		}
-		c.SessionID = v.ID
+		c.SessionID = made.ID
 		t.Clients[c.ID] = c
-		directives, err = e.clientDirectives(t, browser{c, v, t.Users[u.ID]})
+		v.browser = t.browserOf(c)
+		directives, err = e.clientDirectives(t.state, v.browser)
 		return err
 	})
 	return directives, err
 }
 
 // clientDirectives are the directives with the browser's own cookie.
-func (e *Emulator) clientDirectives(t *tx, b browser) ([]string, error) {
-	directives, err := e.directives(t.state, b)
+func (e *Emulator) clientDirectives(s *state, b browser) ([]string, error) {
+	directives, err := e.directives(s, b)
 	own := http.Cookie{
 		Name: e.clientCookie(), Value: b.client.Secret, Path: mountPath, MaxAge: cookieAge,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: e.publicURL.Scheme == "https",
@@ -295,10 +358,16 @@ func (e *Emulator) clientDirectives(t *tx, b browser) ([]string, error) {
 	return append(directives, own.String()), err
 }
 
-// activate makes an organization the session's active one.
-func (e *Emulator) activate(t *tx, b browser, organizationID string) ([]string, error) {
-	if t.membership(organizationID, b.user.ID) == nil {
-		return nil, errNotFound("organization of yours")
+// activate makes an organization, by its id or slug, the session's active one;
+// "" makes none.
+func (e *Emulator) activate(t *tx, b browser, idOrSlug string) ([]string, error) {
+	organizationID := ""
+	if idOrSlug != "" {
+		o := t.organization(idOrSlug)
+		if o == nil || t.membership(o.ID, b.user.ID) == nil {
+			return nil, errNotFound("organization of yours")
+		}
+		organizationID = o.ID
 	}
 	changed := *b.session
 	changed.OrganizationID, changed.UpdatedAt, changed.LastActiveAt = organizationID, t.now, t.now

@@ -3,10 +3,13 @@ package clerkdev
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -26,6 +29,7 @@ type visit struct {
 	r *http.Request
 	browser
 	back *url.URL // where the person goes in the end
+	left string   // where the person was sent once the form was accepted
 }
 
 func (e *Emulator) mountPortal(mux *http.ServeMux) {
@@ -68,7 +72,60 @@ func (e *Emulator) visit(w http.ResponseWriter, r *http.Request, handle func(*vi
 	}
 	v := &visit{w: w, r: r, back: back}
 	e.view(func(s *state) { v.browser = e.browserOf(s, r) })
+	if key := r.PostForm.Get(submissionParam); key != "" && len(key) <= 64 {
+		return e.once(v, key, handle)
+	}
 	return handle(v)
+}
+
+// submissionParam names one rendering of a form, so that sending it twice, by a
+// double click or by loading the page again, does what it does once.
+const submissionParam = "submission"
+
+const submissionLifetime = 10 * time.Minute
+
+// submissions are the forms that were accepted lately.
+type submissions struct {
+	mu       sync.Mutex
+	accepted map[string]submission
+}
+
+type submission struct {
+	clientID string // who sent it, as it was afterwards
+	left     string
+	expires  time.Time
+}
+
+// once handles a form, or answers one that was accepted before as it was
+// answered then. The second of two at the same time waits for the first.
+func (e *Emulator) once(v *visit, key string, handle func(*visit) error) error {
+	e.submissions.mu.Lock()
+	defer e.submissions.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(e.submissions.accepted, func(_ string, s submission) bool { return s.expires.Before(now) })
+	if known, ok := e.submissions.accepted[key]; ok {
+		return e.repeat(v, known)
+	}
+	err := handle(v)
+	if err == nil && v.left != "" && v.client != nil {
+		e.submissions.accepted[key] = submission{v.client.ID, v.left, now.Add(submissionLifetime)}
+	}
+	return err
+}
+
+// repeat gives the browser the cookies of the first answer again, which it threw
+// away when it sent the form a second time.
+func (e *Emulator) repeat(v *visit, known submission) (err error) {
+	var directives []string
+	e.view(func(s *state) {
+		if c := s.Clients[known.clientID]; c != nil {
+			directives, err = e.clientDirectives(s, s.browserOf(c))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return v.leaveTo(known.left, directives)
 }
 
 // showError answers what is no mistake in a form.
@@ -86,9 +143,12 @@ func (e *Emulator) showError(w http.ResponseWriter, r *http.Request, err error) 
 }
 
 // leave sends the person back to the application.
-func (v *visit) leave(directives []string) error {
+func (v *visit) leave(directives []string) error { return v.leaveTo(v.back.String(), directives) }
+
+func (v *visit) leaveTo(address string, directives []string) error {
+	v.left = address
 	setCookies(v.w, directives)
-	http.Redirect(v.w, v.r, v.back.String(), http.StatusSeeOther)
+	http.Redirect(v.w, v.r, address, http.StatusSeeOther)
 	return nil
 }
 
@@ -102,9 +162,13 @@ func (v *visit) needsSignIn() (led bool) {
 	if v.session != nil {
 		return false
 	}
-	here := url.URL{Path: v.r.URL.Path, RawQuery: v.r.URL.RawQuery}
-	http.Redirect(v.w, v.r, mountPath+"/sign-in?"+url.Values{redirectParam: {here.String()}}.Encode(), http.StatusSeeOther)
+	http.Redirect(v.w, v.r, mountPath+"/sign-in?"+url.Values{redirectParam: {v.here()}}.Encode(), http.StatusSeeOther)
 	return true
+}
+
+// here is the page that was asked for.
+func (v *visit) here() string {
+	return (&url.URL{Path: v.r.URL.Path, RawQuery: v.r.URL.RawQuery}).String()
 }
 
 // formFault turns the mistake in a form into what its fields show; ok is false
@@ -167,7 +231,7 @@ var errWrongPassword = &apiError{http.StatusUnprocessableEntity, "form_password_
 
 func (e *Emulator) postSignIn(v *visit) error {
 	form := v.r.PostForm
-	directives, err := e.signIn(v.r, func(t *tx) (*user, error) {
+	directives, err := e.signIn(v, func(t *tx) (*user, error) {
 		if id := form.Get("user_id"); id != "" {
 			if u := t.Users[id]; u != nil {
 				return u, nil
@@ -206,7 +270,7 @@ func (e *Emulator) postSignUp(v *visit) error {
 		}
 		return nil
 	}
-	directives, err := e.signIn(v.r, func(t *tx) (*user, error) {
+	directives, err := e.signIn(v, func(t *tx) (*user, error) {
 		email, password := value("email_address"), v.r.PostForm.Get("password")
 		switch {
 		case email == nil:
@@ -222,7 +286,10 @@ func (e *Emulator) postSignUp(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.leave(directives)
+	if strings.HasPrefix(v.back.Path, mountPath+"/") {
+		return v.leave(directives) // to an invitation
+	}
+	return v.leaveTo(v.to("/create-organization"), directives)
 }
 
 func (e *Emulator) showCreateOrganization(v *visit) error {
@@ -293,13 +360,22 @@ func (e *Emulator) postSelectOrganization(v *visit) error {
 	return v.leave(directives)
 }
 
-// invitationOf returns the invitation that the visit's ticket belongs to.
+// invitationOf returns the invitation that the visit's ticket belongs to. It also
+// says where the visit ends, unless its own address does.
 func invitationOf(s *state, v *visit) (*invitation, error) {
 	ticket := v.r.Form.Get(ticketParam)
 	for _, i := range s.Invitations {
-		if ticket != "" && i.Ticket == ticket {
-			return i, nil
+		if ticket == "" || i.Ticket != ticket {
+			continue
 		}
+		if i.RedirectURL != "" && v.r.Form.Get(redirectParam) == "" {
+			target, err := resolveOwn(v.back, i.RedirectURL)
+			if err != nil {
+				return nil, err
+			}
+			v.back = target
+		}
+		return i, nil
 	}
 	return nil, errNotFound("invitation")
 }
@@ -311,16 +387,28 @@ type invited struct {
 
 func (e *Emulator) showInvitation(v *visit) (err error) {
 	var shown invited
+	joined, known := false, false
 	e.view(func(s *state) {
 		var i *invitation
-		if i, err = invitationOf(s, v); err == nil {
-			shown = invited{s.Organizations[i.OrganizationID].Name, i.EmailAddress, s.roleName(i.Role), i.Ticket}
+		if i, err = invitationOf(s, v); err != nil {
+			return
 		}
+		if joined = v.user != nil && s.hasJoined(i, v.user); joined {
+			return
+		}
+		err = i.invites(time.Now().UnixMilli())
+		known = s.userByEmail(i.EmailAddress) != nil
+		shown = invited{s.Organizations[i.OrganizationID].Name, i.EmailAddress, s.roleName(i.Role), i.Ticket}
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if v.needsSignIn() {
+	case joined:
+		return e.leaveFresh(v)
+	case v.session == nil && !known:
+		http.Redirect(v.w, v.r, mountPath+"/sign-up?"+url.Values{redirectParam: {v.here()}, "email_address": {shown.email}}.Encode(), http.StatusSeeOther)
+		return nil
+	case v.needsSignIn():
 		return nil
 	}
 	return web.Render(v.w, v.r, http.StatusOK, "Accept the invitation", invitationPage(v, shown))
@@ -335,11 +423,6 @@ func (e *Emulator) postInvitationAnswer(v *visit) error {
 		i, err := invitationOf(t.state, v)
 		if err != nil {
 			return err
-		}
-		if i.RedirectURL != "" && v.r.Form.Get(redirectParam) == "" {
-			if target, err := e.ownURL(i.RedirectURL); err == nil {
-				v.back = target
-			}
 		}
 		if err := t.acceptInvitation(i, v.user); err != nil {
 			return err
