@@ -32,6 +32,12 @@ func (t *Transactor) Join(store Store) { t.stores = append(t.stores, store) }
 
 type contextKey struct{ *Transactor }
 
+type withinKey struct{}
+
+// Within reports whether ctx is that of a transaction: for stores that keep
+// what was written outside of a transaction while one that fails was running.
+func Within(ctx context.Context) bool { return ctx.Value(withinKey{}) != nil }
+
 // InSystemTx runs fn and undoes what it did to the stores when it fails or
 // panics. Within a transaction of the same Transactor it undoes fn's part alone.
 func (t *Transactor) InSystemTx(ctx context.Context, fn func(ctx context.Context) error) (err error) {
@@ -39,7 +45,7 @@ func (t *Transactor) InSystemTx(ctx context.Context, fn func(ctx context.Context
 	if ctx.Value(key) == nil {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		ctx = context.WithValue(ctx, key, true)
+		ctx = context.WithValue(context.WithValue(ctx, key, true), withinKey{}, true)
 	}
 	if err := ctx.Err(); err != nil {
 		return err

@@ -56,7 +56,12 @@ type TenantState struct {
 // whether it was ever provisioned depends on what came first, and nobody gets
 // into it either way.
 func (w *World) State(ctx context.Context) (State, error) {
-	tenants, err := w.Tenants.List(ctx, tenancy.Slug{}, 1_000_000)
+	return ReadState(ctx, w.Tenants, w.Members)
+}
+
+// ReadState reads the state of any world; see [World.State].
+func ReadState(ctx context.Context, service *tenancy.Service, users identity.Members) (State, error) {
+	tenants, err := service.List(ctx, tenancy.Slug{}, 1_000_000)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +70,7 @@ func (w *World) State(ctx context.Context) (State, error) {
 		if t.Deleted() {
 			continue
 		}
-		members, err := w.Members.All(tenant.NewContext(ctx, t.Schema))
+		members, err := users.All(tenant.NewContext(ctx, t.Schema))
 		if err != nil {
 			return nil, err
 		}

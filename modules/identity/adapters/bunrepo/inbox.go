@@ -3,7 +3,6 @@ package bunrepo
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -27,16 +26,16 @@ func NewInbox(db *database.DB) *Inbox { return &Inbox{db: db.Registry()} }
 type inboxRow struct {
 	bun.BaseModel `bun:"table:webhook_inbox,alias:i"`
 
-	ID            string          `bun:"id,pk"`
-	Type          string          `bun:"type"`
-	Payload       json.RawMessage `bun:"payload,type:jsonb"`
-	State         string          `bun:"state"`
-	Attempts      int             `bun:"attempts"`
-	LastError     string          `bun:"last_error"`
-	OccurredAt    time.Time       `bun:"occurred_at"`
-	ReceivedAt    time.Time       `bun:"received_at"`
-	NextAttemptAt time.Time       `bun:"next_attempt_at"`
-	FinishedAt    time.Time       `bun:"finished_at,nullzero"`
+	ID            string    `bun:"id,pk"`
+	Type          string    `bun:"type"`
+	Payload       string    `bun:"payload"` // as text: Bun would encode JSON anew, and not as it was signed
+	State         string    `bun:"state"`
+	Attempts      int       `bun:"attempts"`
+	LastError     string    `bun:"last_error"`
+	OccurredAt    time.Time `bun:"occurred_at"`
+	ReceivedAt    time.Time `bun:"received_at"`
+	NextAttemptAt time.Time `bun:"next_attempt_at"`
+	FinishedAt    time.Time `bun:"finished_at,nullzero"`
 }
 
 // Add implements [identity.Inbox].
@@ -44,7 +43,7 @@ func (i *Inbox) Add(ctx context.Context, event identity.InboxEvent) (bool, error
 	result, err := i.db.NewInsert().Model(&inboxRow{
 		ID:            event.ID,
 		Type:          event.Type,
-		Payload:       event.Payload,
+		Payload:       string(event.Payload),
 		State:         string(identity.InboxPending),
 		OccurredAt:    event.OccurredAt,
 		ReceivedAt:    event.ReceivedAt,
@@ -70,7 +69,7 @@ func (i *Inbox) Next(ctx context.Context, now time.Time) (identity.InboxEvent, b
 		return identity.InboxEvent{}, false, fault.Wrap("read inbox", database.Classify(err))
 	}
 	return identity.InboxEvent{
-		ID: row.ID, Type: row.Type, Payload: row.Payload,
+		ID: row.ID, Type: row.Type, Payload: []byte(row.Payload),
 		OccurredAt: row.OccurredAt, ReceivedAt: row.ReceivedAt, Attempts: row.Attempts,
 	}, true, nil
 }

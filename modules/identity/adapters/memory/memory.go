@@ -351,6 +351,7 @@ type inboxRow struct {
 	state  identity.InboxState
 	reason string
 	due    time.Time
+	alone  bool // was added outside of any transaction
 }
 
 // NewInbox returns an empty inbox.
@@ -366,7 +367,7 @@ func (i *Inbox) Snapshot() func() {
 		defer i.mu.Unlock()
 		// An event that came meanwhile is no part of the transaction.
 		for id, row := range i.events {
-			if _, known := saved[id]; !known {
+			if _, known := saved[id]; !known && row.alone {
 				saved[id] = row
 			}
 		}
@@ -384,7 +385,7 @@ func (i *Inbox) Add(ctx context.Context, event identity.InboxEvent) (bool, error
 	if _, known := i.events[event.ID]; known {
 		return false, nil
 	}
-	i.events[event.ID] = inboxRow{InboxEvent: event, state: identity.InboxPending, due: event.ReceivedAt}
+	i.events[event.ID] = inboxRow{InboxEvent: event, state: identity.InboxPending, due: event.ReceivedAt, alone: !memtx.Within(ctx)}
 	return true, nil
 }
 

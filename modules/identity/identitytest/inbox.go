@@ -1,0 +1,228 @@
+package identitytest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tenonhq/tenon/modules/identity"
+)
+
+// RunInbox runs the contract of [identity.Inbox].
+func RunInbox(t *testing.T, newStores func(t *testing.T) Stores) {
+	t.Helper()
+	run(t, newStores, map[string]func(s Stores, t *testing.T){
+		"an event is kept as it came":                inboxKeeps,
+		"a repetition changes nothing":               inboxRepeats,
+		"the longest-waiting event that is due":      inboxOrders,
+		"what is finished is not tried again":        inboxFinishes,
+		"what failed is tried again, or is dead":     inboxFails,
+		"an undone transaction gives the event back": inboxGivesBack,
+		"one of many gets an event":                  inboxRaces,
+		"an event is added while another is held":    inboxAddsWhileHeld,
+		"a cancelled context changes nothing":        inboxCancelled,
+	})
+}
+
+func newEvent(id string, received time.Time) identity.InboxEvent {
+	return identity.InboxEvent{ID: id, Type: "user.created", Payload: []byte(`{"type":"user.created"}`), OccurredAt: received.Add(-time.Second), ReceivedAt: received}
+}
+
+func (s Stores) add(t *testing.T, events ...identity.InboxEvent) {
+	t.Helper()
+	for _, event := range events {
+		if added, err := s.Inbox.Add(t.Context(), event); err != nil || !added {
+			t.Fatalf("add %s: %v, %v", event.ID, added, err)
+		}
+	}
+}
+
+// next returns the id of the event that is next at a moment, "" without one.
+func (s Stores) next(t *testing.T, now time.Time) (event identity.InboxEvent) {
+	t.Helper()
+	must(t, s.Tx.InSystemTx(t.Context(), func(ctx context.Context) (err error) {
+		next, ok, err := s.Inbox.Next(ctx, now)
+		if ok != (next.ID != "") {
+			t.Errorf("next is %+v, and there is one: %v", next, ok)
+		}
+		event = next
+		return err
+	}))
+	return event
+}
+
+func inboxKeeps(s Stores, t *testing.T) {
+	if got := s.next(t, at(1000)); got.ID != "" {
+		t.Errorf("an empty inbox has %+v", got)
+	}
+	event := newEvent("msg_1", at(0))
+	// To the byte: order, spaces, numbers and escapes too.
+	event.Payload = []byte(`{ "type" : "x","b":1, "a" : 1.0e2 ,"a":"☃ \u2603 ` + `'); DROP TABLE x; -- ?0"}`)
+	event.Type = hostile
+	s.add(t, event)
+	same(t, "next", s.next(t, at(0)), event)
+}
+
+func inboxRepeats(s Stores, t *testing.T) {
+	event := newEvent("msg_1", at(0))
+	s.add(t, event)
+	again := newEvent("msg_1", at(50))
+	again.Type, again.Payload = "other", []byte("[]")
+	for range 3 {
+		if added, err := s.Inbox.Add(t.Context(), again); err != nil || added {
+			t.Errorf("added %v, %v", added, err)
+		}
+	}
+	same(t, "next", s.next(t, at(100)), event)
+	must(t, s.Inbox.Finish(t.Context(), "msg_1", identity.InboxApplied))
+	if added, err := s.Inbox.Add(t.Context(), again); err != nil || added {
+		t.Errorf("once applied: added %v, %v", added, err)
+	}
+	if got := s.next(t, at(100)); got.ID != "" {
+		t.Errorf("a repetition of what was applied is %+v", got)
+	}
+}
+
+func inboxOrders(s Stores, t *testing.T) {
+	s.add(t, newEvent("msg_late", at(30)), newEvent("msg_early", at(10)), newEvent("msg_middle", at(20)))
+	if got := s.next(t, at(9)); got.ID != "" {
+		t.Errorf("%s is due too early", got.ID)
+	}
+	must(t, s.Inbox.Fail(t.Context(), "msg_early", "x", at(25)))
+	for _, want := range []string{"msg_middle", "msg_early", "msg_late", ""} {
+		got := s.next(t, at(100))
+		if got.ID != want {
+			t.Errorf("next is %q, want %q", got.ID, want)
+		}
+		must(t, s.Inbox.Finish(t.Context(), got.ID, identity.InboxApplied))
+	}
+}
+
+func inboxFinishes(s Stores, t *testing.T) {
+	for i, state := range []identity.InboxState{identity.InboxApplied, identity.InboxIgnored} {
+		id := fmt.Sprint("msg_", i)
+		s.add(t, newEvent(id, at(0)))
+		must(t, s.Inbox.Finish(t.Context(), id, state))
+		must(t, s.Inbox.Fail(t.Context(), id, "too late", at(1)))
+		if got := s.next(t, at(1000)); got.ID != "" {
+			t.Errorf("%s is tried again after %s", got.ID, state)
+		}
+	}
+	must(t, s.Inbox.Finish(t.Context(), "msg_none", identity.InboxApplied))
+}
+
+func inboxFails(s Stores, t *testing.T) {
+	s.add(t, newEvent("msg_1", at(0)))
+	for attempt := range 3 {
+		got := s.next(t, at(attempt*10))
+		if got.ID != "msg_1" || got.Attempts != attempt {
+			t.Errorf("attempt %d: %+v", attempt, got)
+		}
+		must(t, s.Inbox.Fail(t.Context(), "msg_1", hostile, at(attempt*10+10)))
+		if early := s.next(t, at(attempt*10+9)); early.ID != "" {
+			t.Errorf("attempt %d is due too early", attempt+1)
+		}
+	}
+	must(t, s.Inbox.Fail(t.Context(), "msg_1", "dead", time.Time{}))
+	must(t, s.Inbox.Finish(t.Context(), "msg_1", identity.InboxApplied))
+	must(t, s.Inbox.Fail(t.Context(), "msg_1", "again", at(0)))
+	if got := s.next(t, at(10_000)); got.ID != "" {
+		t.Errorf("a dead event is %+v", got)
+	}
+	must(t, s.Inbox.Fail(t.Context(), "msg_none", "x", at(0)))
+}
+
+func inboxGivesBack(s Stores, t *testing.T) {
+	event := newEvent("msg_1", at(0))
+	s.add(t, event)
+	err := s.Tx.InSystemTx(t.Context(), func(ctx context.Context) error {
+		next, _, err := s.Inbox.Next(ctx, at(1))
+		must(t, err)
+		must(t, s.Inbox.Finish(ctx, next.ID, identity.InboxApplied))
+		return errUndo
+	})
+	if err != errUndo {
+		t.Fatal(err)
+	}
+	same(t, "given back", s.next(t, at(1)), event)
+}
+
+func inboxRaces(s Stores, t *testing.T) {
+	const events, workers = 40, 8
+	for i := range events {
+		s.add(t, newEvent(fmt.Sprintf("msg_%02d", i), at(i)))
+	}
+	var mu sync.Mutex
+	taken := map[string]int{}
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for {
+				var id string
+				err := s.Tx.InSystemTx(t.Context(), func(ctx context.Context) error {
+					next, ok, err := s.Inbox.Next(ctx, at(1000))
+					if err != nil || !ok {
+						return err
+					}
+					id = next.ID
+					return s.Inbox.Finish(ctx, id, identity.InboxApplied)
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				if err != nil || id == "" {
+					return
+				}
+				mu.Lock()
+				taken[id]++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if len(taken) != events {
+		t.Errorf("%d events were taken, want %d", len(taken), events)
+	}
+	for id, n := range taken {
+		if n != 1 {
+			t.Errorf("%s was taken %d times", id, n)
+		}
+	}
+}
+
+func inboxAddsWhileHeld(s Stores, t *testing.T) {
+	s.add(t, newEvent("msg_1", at(0)))
+	err := s.Tx.InSystemTx(t.Context(), func(ctx context.Context) error {
+		_, _, err := s.Inbox.Next(ctx, at(1))
+		must(t, err)
+		s.add(t, newEvent("msg_2", at(1))) // outside of the transaction
+		return errUndo
+	})
+	if err != errUndo {
+		t.Fatal(err)
+	}
+	must(t, s.Inbox.Finish(t.Context(), "msg_1", identity.InboxApplied))
+	if got := s.next(t, at(2)); got.ID != "msg_2" {
+		t.Errorf("next is %q", got.ID)
+	}
+}
+
+func inboxCancelled(s Stores, t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Inbox.Add(ctx, newEvent("msg_1", at(0))); !errors.Is(err, context.Canceled) {
+		t.Errorf("add: %v", err)
+	}
+	s.add(t, newEvent("msg_1", at(0)))
+	for i, err := range []error{s.Inbox.Finish(ctx, "msg_1", identity.InboxApplied), s.Inbox.Fail(ctx, "msg_1", "x", time.Time{})} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	if got := s.next(t, at(1)); got.ID != "msg_1" {
+		t.Errorf("next is %q", got.ID)
+	}
+}
