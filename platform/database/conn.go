@@ -84,6 +84,7 @@ type conn struct {
 	retireAt time.Time
 	bound    *boundary // of the open transaction
 	openRows bool
+	used     bool
 }
 
 var (
@@ -203,6 +204,12 @@ func (c *conn) watch(ctx context.Context) (stop func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	// database/sql resets a connection before every use but its first, which may
+	// be long after it was opened: whoever wanted it may have got another one.
+	if !c.used && !c.wire.silent() {
+		return nil, driver.ErrBadConn
+	}
+	c.used = true
 	unregister := context.AfterFunc(ctx, func() {
 		// PgBouncer forgets the key of a client that is gone, so first the
 		// request, and then the end of the connection.

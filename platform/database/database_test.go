@@ -3,6 +3,7 @@ package database_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"slices"
@@ -462,6 +463,27 @@ func TestServerClosesIdleConnections(t *testing.T) {
 		if _, err := admin.Registry().NewRaw("SELECT pg_terminate_backend(pid, 10000) FROM unnest(ARRAY[?]) AS pid", bun.List(pids)).Exec(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestServerClosesAConnectionBeforeItsFirstUse is about connections that were
+// opened for somebody who got another one: database/sql resets a connection
+// before every use but the first.
+func TestServerClosesAConnectionBeforeItsFirstUse(t *testing.T) {
+	t.Parallel()
+	url := localpgtest.NewDatabase(t)
+	admin := databasetest.Open(t, url)
+	conn, err := database.NewConn(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := admin.Registry().ExecContext(t.Context(), `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+		WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(driver.Pinger).Ping(t.Context()); err != driver.ErrBadConn {
+		t.Errorf("a statement: %v, want one that the pool repeats", err)
 	}
 }
 

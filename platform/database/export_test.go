@@ -46,3 +46,12 @@ func SearchPaths(ctx context.Context, db *DB) (paths []string, err error) {
 
 // Pool is what bypasses the handles: code that gets hold of it by accident.
 func Pool(db *DB) *sql.DB { return db.bun.DB }
+
+// NewConn opens a connection of which no pool knows.
+func NewConn(ctx context.Context, url string) (driver.Conn, error) {
+	target, err := parseTarget(url)
+	if err != nil {
+		return nil, err
+	}
+	return (&connector{target: target}).Connect(ctx)
+}
