@@ -44,5 +44,5 @@ type Summary struct {
 var ErrNotFound = fault.New(fault.NotFound, "There is no such project, or you may not see it.")
 
 // ErrSlugTaken is what a caller gets who asks for another project's slug.
-var ErrSlugTaken = fault.New(fault.Conflict, "The slug is taken.").
-	WithField("slug", "Another project has this slug. Choose another one.")
+var ErrSlugTaken = fault.New(fault.Conflict, "Another project is there already.").
+	WithField("slug", "Another project has this one. Choose another.")
