@@ -524,7 +524,7 @@ func TestPortal(t *testing.T) {
 	}
 	form.Set("password", "long enough")
 	response, _ = p.visit(t, "POST", "/__clerk/sign-up?redirect_url="+url.QueryEscape(p.url+"/welcome"), form)
-	if response.StatusCode != http.StatusSeeOther || response.Header.Get("Location") != "/__clerk/create-organization?redirect_url="+url.QueryEscape(p.url+"/welcome") || p.cookie("__session") == "" || p.cookie("__client_uat") == "0" {
+	if response.StatusCode != http.StatusSeeOther || response.Header.Get("Location") != p.url+"/welcome" || p.cookie("__session") == "" || p.cookie("__client_uat") == "0" {
 		t.Errorf("%d to %s with %q", response.StatusCode, response.Header.Get("Location"), p.cookie("__client_uat"))
 	}
 	for slug, want := range map[string]int{"acme": http.StatusSeeOther, "No Slug": http.StatusUnprocessableEntity} {

@@ -286,10 +286,9 @@ func (e *Emulator) postSignUp(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if strings.HasPrefix(v.back.Path, mountPath+"/") {
-		return v.leave(directives) // to an invitation
-	}
-	return v.leaveTo(v.to("/create-organization"), directives)
+	// Who has no organization yet is led to make one by the application, which
+	// knows where that ends.
+	return v.leave(directives)
 }
 
 func (e *Emulator) showCreateOrganization(v *visit) error {
