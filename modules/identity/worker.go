@@ -2,7 +2,9 @@ package identity
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/tenonhq/tenon/platform/fault"
@@ -84,23 +86,14 @@ func (w *Worker) Drain(ctx context.Context) (done int, err error) {
 // step tries the next event. attempted is false when none is due.
 func (w *Worker) step(ctx context.Context) (attempted, ok bool, err error) {
 	var event InboxEvent
-	err = w.tx.InSystemTx(ctx, func(ctx context.Context) error {
-		var err error
-		if event, attempted, err = w.inbox.Next(ctx, w.now()); err != nil || !attempted {
-			return err
-		}
-		state := InboxApplied
-		observation, err := w.decode(event.Type, event.Payload)
-		if err != nil {
-			return err
-		}
-		if observation.IsZero() {
-			state = InboxIgnored
-		}
-		if err := w.sync.Apply(ctx, observation); err != nil {
-			return err
-		}
-		return w.inbox.Finish(ctx, event.ID, state)
+	err = recovered(func() error {
+		return w.tx.InSystemTx(ctx, func(ctx context.Context) error {
+			var err error
+			if event, attempted, err = w.inbox.Next(ctx, w.now()); err != nil || !attempted {
+				return err
+			}
+			return w.apply(ctx, event)
+		})
 	})
 	switch {
 	case err == nil:
@@ -109,6 +102,32 @@ func (w *Worker) step(ctx context.Context) (attempted, ok bool, err error) {
 		return false, false, err
 	}
 	return true, false, w.fail(ctx, event, err)
+}
+
+func (w *Worker) apply(ctx context.Context, event InboxEvent) error {
+	observation, err := w.decode(event.Type, event.Payload)
+	if err != nil {
+		return err
+	}
+	state := InboxApplied
+	if observation.IsZero() {
+		state = InboxIgnored
+	}
+	if err := w.sync.Apply(ctx, observation); err != nil {
+		return err
+	}
+	return w.inbox.Finish(ctx, event.ID, state)
+}
+
+// recovered makes a panic of fn an error: one event must not stop all others,
+// again after every start.
+func recovered(fn func() error) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("panic: %v\n%s", value, debug.Stack())
+		}
+	}()
+	return fn()
 }
 
 // fail records a failed attempt.
