@@ -2,6 +2,7 @@ package tenancy
 
 import (
 	"context"
+	"time"
 
 	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/tenant"
@@ -25,6 +26,11 @@ type Registry interface {
 	// Lock makes transactions that lock one of the same keys wait for each
 	// other until they end. Keys are locked in the order given.
 	Lock(ctx context.Context, keys ...string) error
+	// Expired returns at most limit tenants whose organization was deleted
+	// before a time, the longest gone first.
+	Expired(ctx context.Context, before time.Time, limit int) ([]Tenant, error)
+	// Delete forgets a tenant. One that does not exist is [ErrNotFound].
+	Delete(ctx context.Context, id string) error
 	// Insert adds a tenant. A slug, id or schema that exists already is an
 	// error of kind [fault.Conflict].
 	Insert(ctx context.Context, t Tenant) error
@@ -39,6 +45,11 @@ type Registry interface {
 // of it otherwise.
 type Provisioner interface {
 	Provision(ctx context.Context, schema tenant.Schema) error
+	// Deprovision destroys a tenant's schema with everything in it, in steps
+	// that are small enough for any server, each a transaction of its own. It
+	// must not be called within one. What an interrupted call leaves is
+	// destroyed by the next; a schema that does not exist is no error.
+	Deprovision(ctx context.Context, schema tenant.Schema) error
 }
 
 // Transactor runs fn in one transaction over the registry and every tenant's

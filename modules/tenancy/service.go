@@ -2,7 +2,9 @@ package tenancy
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -258,6 +260,51 @@ func (s *Service) lockSlugs(ctx context.Context, slugs ...string) error {
 	}
 	slices.Sort(keys)
 	return s.registry.Lock(ctx, slices.Compact(keys)...)
+}
+
+// purgeBatch is how many tenants are looked for at once.
+const purgeBatch = 100
+
+// Purge destroys the tenants whose organizations were deleted before a time,
+// data and all, and returns those that are gone. It goes on with the next when
+// one fails, and returns what failed in the end; calling it again finishes what
+// was interrupted. Until a tenant is purged, nothing of it is lost.
+func (s *Service) Purge(ctx context.Context, before time.Time) (purged []Tenant, err error) {
+	failed := map[string]error{}
+	for ctx.Err() == nil {
+		// Those that failed stay at the front, so more are asked for.
+		expired, err := s.registry.Expired(ctx, before, purgeBatch+len(failed))
+		if err != nil {
+			return purged, fault.Wrap("purge tenants", err)
+		}
+		expired = slices.DeleteFunc(expired, func(t Tenant) bool { return failed[t.ID] != nil })
+		if len(expired) == 0 {
+			break
+		}
+		for _, t := range expired {
+			if err := s.purge(ctx, t); err != nil {
+				failed[t.ID] = fault.Wrap("purge tenant "+t.ID, err)
+				continue
+			}
+			purged = append(purged, t)
+		}
+	}
+	return purged, errors.Join(append(slices.Collect(maps.Values(failed)), ctx.Err())...)
+}
+
+func (s *Service) purge(ctx context.Context, t Tenant) error {
+	if err := s.provisioner.Deprovision(ctx, t.Schema); err != nil {
+		return err
+	}
+	return s.tx.InSystemTx(ctx, func(ctx context.Context) error {
+		if err := s.registry.Lock(ctx, "tenant:"+t.ID); err != nil {
+			return err
+		}
+		if err := s.registry.Delete(ctx, t.ID); err != nil && !fault.Is(err, fault.NotFound) {
+			return err // another process may have been faster
+		}
+		return nil
+	})
 }
 
 // Suspend switches a tenant off: its members are told so, everybody else finds

@@ -247,3 +247,44 @@ func FuzzSlugify(f *testing.F) {
 		}
 	})
 }
+
+func TestPurge(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	live, old, fresh, stuck := organization("org_live", "live"), organization("org_old", "old"), organization("org_fresh", "fresh"), organization("org_stuck", "stuck")
+	later := fresh
+	later.DeletedAt = created.Add(48 * time.Hour)
+	w.slugs(t, live, old, fresh, stuck, deleted(old), deleted(stuck), tenancy.Organization{ID: fresh.ID, DeletedAt: later.DeletedAt})
+	before, err := w.Get(t.Context(), old.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := w.Get(t.Context(), stuck.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	errStuck := errors.New("stuck")
+	w.schemas.Fail = func(schema tenant.Schema) error {
+		if schema == kept.Schema {
+			return errStuck
+		}
+		return nil
+	}
+	purged, err := w.Purge(t.Context(), created.Add(24*time.Hour))
+	if !errors.Is(err, errStuck) || len(purged) != 1 || purged[0].ID != old.ID {
+		t.Errorf("purged %v, %v", purged, err)
+	}
+	if w.schemas.Has(before.Schema) || !w.schemas.Has(kept.Schema) {
+		t.Error("the wrong schema is gone")
+	}
+	for id, want := range map[string]bool{live.ID: true, old.ID: false, fresh.ID: true, stuck.ID: true} {
+		if _, err := w.Get(t.Context(), id); (err == nil) != want {
+			t.Errorf("%s after the purge: %v", id, err)
+		}
+	}
+	// What failed is finished by the next run.
+	w.schemas.Fail = nil
+	if purged, err := w.Purge(t.Context(), created.Add(24*time.Hour)); err != nil || len(purged) != 1 || purged[0].ID != stuck.ID {
+		t.Errorf("purged %v, %v", purged, err)
+	}
+}

@@ -158,6 +158,28 @@ func RunRegistry(t *testing.T, newRegistry func(t *testing.T) tenancy.Registry) 
 			}
 			Equal(t, "waiting", got, early)
 		},
+		"what expired is found, the longest gone first, and can be forgotten": func(t *testing.T, registry tenancy.Registry) {
+			live, fresh, old, older := NewTenant("live"), NewTenant("fresh"), NewTenant("old"), NewTenant("older")
+			now := live.CreatedAt
+			fresh.DeletedAt, old.DeletedAt, older.DeletedAt = now, now.Add(-time.Hour), now.Add(-2*time.Hour)
+			insert(t, registry, live, fresh, old, older)
+			for limit, want := range map[int][]tenancy.Tenant{1: {older}, 10: {older, old}} {
+				got, err := registry.Expired(t.Context(), now, limit)
+				if err != nil {
+					t.Fatal(err)
+				}
+				Equal(t, "expired", got, want)
+			}
+			if err := registry.Delete(t.Context(), older.ID); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := registry.ByID(t.Context(), older.ID); !fault.Is(err, fault.NotFound) {
+				t.Errorf("a forgotten tenant: %v", err)
+			}
+			if err := registry.Delete(t.Context(), older.ID); !fault.Is(err, fault.NotFound) {
+				t.Errorf("forgotten twice: %v", err)
+			}
+		},
 		"a cancelled context changes nothing": func(t *testing.T, registry tenancy.Registry) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()

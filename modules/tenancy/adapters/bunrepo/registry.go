@@ -138,6 +138,30 @@ func (r *Registry) list(ctx context.Context, query func(*bun.SelectQuery) *bun.S
 	return tenants, nil
 }
 
+// Expired implements [tenancy.Registry].
+func (r *Registry) Expired(ctx context.Context, before time.Time, limit int) ([]tenancy.Tenant, error) {
+	return r.list(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("deleted_at < ?", before).Order("deleted_at", "id").Limit(int64(limit))
+	})
+}
+
+// Delete implements [tenancy.Registry].
+func (r *Registry) Delete(ctx context.Context, id string) error {
+	result, err := r.db.NewDelete().Model((*tenantRow)(nil)).Where("id = ?", id).Exec(ctx)
+	if err != nil {
+		return fault.Wrap("delete tenant", database.Classify(err))
+	}
+	return affectedOne(result)
+}
+
+// affectedOne returns [tenancy.ErrNotFound] when a statement changed no row.
+func affectedOne(result sql.Result) error {
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(err, tenancy.ErrNotFound)
+	}
+	return nil
+}
+
 // Lock implements [tenancy.Registry] by advisory locks of the transaction,
 // which PgBouncer cannot hand to somebody else as it does with those of a
 // session.
@@ -162,10 +186,7 @@ func (r *Registry) Update(ctx context.Context, t tenancy.Tenant) error {
 	if err != nil {
 		return fault.Wrap("update tenant", classify(err))
 	}
-	if n, err := result.RowsAffected(); err != nil || n == 0 {
-		return errors.Join(err, tenancy.ErrNotFound)
-	}
-	return nil
+	return affectedOne(result)
 }
 
 func classify(err error) error {

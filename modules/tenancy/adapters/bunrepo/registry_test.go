@@ -88,11 +88,14 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-// provisionerFunc stands for an engine that is interrupted.
-type provisionerFunc func(ctx context.Context, schema tenant.Schema) error
+// interrupted is an engine that fails in the middle of provisioning.
+type interrupted struct {
+	*migrate.Engine
+	provision func(ctx context.Context, schema tenant.Schema) error
+}
 
-func (f provisionerFunc) Provision(ctx context.Context, schema tenant.Schema) error {
-	return f(ctx, schema)
+func (i interrupted) Provision(ctx context.Context, schema tenant.Schema) error {
+	return i.provision(ctx, schema)
 }
 
 // TestInterruptedProvisioning ends it after each of its steps: there is a whole
@@ -102,7 +105,7 @@ func TestInterruptedProvisioning(t *testing.T) {
 	db, engine := newDatabase(t)
 	errCrash := errors.New("crash")
 	organization := tenancy.Organization{ID: "org_A", Name: "Acme", Slug: "acme", CreatedAt: time.Unix(1700000000, 0)}
-	for name, provision := range map[string]provisionerFunc{
+	for name, provision := range map[string]func(context.Context, tenant.Schema) error{
 		"before the schema": func(context.Context, tenant.Schema) error { return errCrash },
 		"after the schema": func(ctx context.Context, schema tenant.Schema) error {
 			return errors.Join(engine.Provision(ctx, schema), errCrash)
@@ -115,7 +118,7 @@ func TestInterruptedProvisioning(t *testing.T) {
 			return err
 		},
 	} {
-		if _, err := tenancy.NewService(bunrepo.NewRegistry(db), provision, db).Sync(t.Context(), organization); err == nil {
+		if _, err := tenancy.NewService(bunrepo.NewRegistry(db), interrupted{engine, provision}, db).Sync(t.Context(), organization); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 		if n := schemas(t, db); n != 0 {
@@ -128,5 +131,44 @@ func TestInterruptedProvisioning(t *testing.T) {
 	whole, err := tenancy.NewService(bunrepo.NewRegistry(db), engine, db).Sync(t.Context(), organization)
 	if err != nil || whole.Slug.String() != "acme" || schemas(t, db) != 1 {
 		t.Errorf("%+v, %v", whole, err)
+	}
+}
+
+// TestPurge destroys a tenant with more tables than one transaction should lock,
+// and lets another one alone.
+func TestPurge(t *testing.T) {
+	t.Parallel()
+	db, engine := newDatabase(t)
+	service := tenancy.NewService(bunrepo.NewRegistry(db), engine, db)
+	at := time.Unix(1700000000, 0)
+	var schemaOf [2]tenant.Schema
+	for i, id := range []string{"org_gone", "org_live"} {
+		made, err := service.Sync(t.Context(), tenancy.Organization{ID: id, Name: id, Slug: fmt.Sprint("purge-", i), CreatedAt: at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		schemaOf[i] = made.Schema
+	}
+	gone := tenant.NewContext(t.Context(), schemaOf[0])
+	if _, err := db.Tenants().ExecContext(gone, `DO $$ BEGIN FOR i IN 1..200 LOOP
+		EXECUTE format('CREATE TABLE "many %s" (id int PRIMARY KEY); CREATE VIEW "view %s" AS SELECT * FROM "many %s"', i, i, i);
+		END LOOP; END $$; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE mood AS ENUM ('good')`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := service.Sync(t.Context(), tenancy.Organization{ID: "org_gone", DeletedAt: at}); err != nil {
+		t.Fatal(err)
+	}
+	if purged, err := service.Purge(t.Context(), at); err != nil || len(purged) != 0 {
+		t.Errorf("before its time: %v, %v", purged, err)
+	}
+	if purged, err := service.Purge(t.Context(), at.Add(time.Second)); err != nil || len(purged) != 1 {
+		t.Fatalf("%v, %v", purged, err)
+	}
+	if n := schemas(t, db); n != 1 {
+		t.Errorf("%d schemas are left", n)
+	}
+	var users int
+	if err := db.Tenants().QueryRowContext(tenant.NewContext(t.Context(), schemaOf[1]), `SELECT count(*) FROM users`).Scan(&users); err != nil {
+		t.Errorf("the other tenant: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/platform/fault"
@@ -106,6 +107,29 @@ func (r *Registry) Waiting(ctx context.Context, slug string) (tenancy.Tenant, er
 	})
 }
 
+// Expired implements [tenancy.Registry].
+func (r *Registry) Expired(ctx context.Context, before time.Time, limit int) ([]tenancy.Tenant, error) {
+	found, err := r.all(ctx, func(t tenancy.Tenant) bool { return t.Deleted() && t.DeletedAt.Before(before) })
+	slices.SortFunc(found, func(a, b tenancy.Tenant) int {
+		return cmp.Or(a.DeletedAt.Compare(b.DeletedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return found[:min(limit, len(found))], err
+}
+
+// Delete implements [tenancy.Registry].
+func (r *Registry) Delete(ctx context.Context, id string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.tenants[id]; !ok {
+		return tenancy.ErrNotFound
+	}
+	delete(r.tenants, id)
+	return nil
+}
+
 // Lock implements [tenancy.Registry]; a [memtx.Transactor] runs one
 // transaction at a time, so there is nothing to wait for.
 func (r *Registry) Lock(ctx context.Context, _ ...string) error { return ctx.Err() }
@@ -151,8 +175,8 @@ func (r *Registry) Update(ctx context.Context, t tenancy.Tenant) error {
 type Schemas struct {
 	mu   sync.Mutex
 	made map[tenant.Schema]bool
-	// Fail, when set, is asked before a schema is made; tests use it to fail
-	// in the middle of provisioning.
+	// Fail, when set, is asked when a schema is made or destroyed; tests use it
+	// to fail in the middle of either.
 	Fail func(tenant.Schema) error
 }
 
@@ -185,6 +209,22 @@ func (s *Schemas) Provision(ctx context.Context, schema tenant.Schema) error {
 	if s.Fail != nil {
 		return s.Fail(schema)
 	}
+	return nil
+}
+
+// Deprovision implements [tenancy.Provisioner].
+func (s *Schemas) Deprovision(ctx context.Context, schema tenant.Schema) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.Fail != nil {
+		if err := s.Fail(schema); err != nil {
+			return err
+		}
+	}
+	delete(s.made, schema)
 	return nil
 }
 
