@@ -30,6 +30,8 @@ type Config struct {
 	DatabaseMaxConns     int           `env:"DATABASE_MAX_CONNS" envDefault:"20" want:"a whole number from 1 to 1000" example:"20" doc:"Most connections this process opens"`
 	DatabaseConnLifetime time.Duration `env:"DATABASE_CONN_LIFETIME" envDefault:"5m" want:"a duration from 10s to 24h" example:"5m" doc:"Age at which a connection is replaced, which gives back the memory it holds for each tenant it has served"`
 
+	TenantPurgeAfter time.Duration `env:"TENANT_PURGE_AFTER" envDefault:"720h" want:"a duration from 1h to 87600h" example:"720h" doc:"How long the data of a deleted organization is kept"`
+
 	ClerkSecretKey             Secret   `env:"CLERK_SECRET_KEY,required" want:"a key that starts with sk_live_ or sk_test_" example:"sk_test_…" doc:"Secret key of the Clerk instance"`
 	ClerkPublishableKey        string   `env:"CLERK_PUBLISHABLE_KEY,required" want:"a key that starts with pk_live_ or pk_test_, complete and of the same instance as CLERK_SECRET_KEY" example:"pk_test_Y2xlcmsuZXhhbXBsZS5jb20k" doc:"Publishable key of the Clerk instance"`
 	ClerkWebhookSecret         Secret   `env:"CLERK_WEBHOOK_SECRET,required" want:"whsec_ and base64" example:"whsec_…" doc:"Signing secret of the webhook endpoint"`
@@ -216,6 +218,7 @@ var rules = []struct {
 	{"DATABASE_URL", func(c *Config) bool { return isDatabaseURL(string(c.DatabaseURL)) }},
 	{"DATABASE_MAX_CONNS", func(c *Config) bool { return c.DatabaseMaxConns >= 1 && c.DatabaseMaxConns <= 1000 }},
 	{"DATABASE_CONN_LIFETIME", func(c *Config) bool { return between(c.DatabaseConnLifetime, 10*time.Second, 24*time.Hour) }},
+	{"TENANT_PURGE_AFTER", func(c *Config) bool { return between(c.TenantPurgeAfter, time.Hour, 87600*time.Hour) }},
 	{"CLERK_SECRET_KEY", func(c *Config) bool { return clerkKind("sk_", string(c.ClerkSecretKey)) != "" }},
 	{"CLERK_PUBLISHABLE_KEY", isPublishableKey},
 	{"CLERK_WEBHOOK_SECRET", func(c *Config) bool { return isWebhookSecret(c.ClerkWebhookSecret) }},

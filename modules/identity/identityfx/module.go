@@ -2,7 +2,6 @@
 package identityfx
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/tenonhq/tenon/modules/identity/adapters/rest"
 	"github.com/tenonhq/tenon/modules/identity/adapters/svix"
 	"github.com/tenonhq/tenon/modules/identity/adapters/web"
+	"github.com/tenonhq/tenon/platform/background"
 	"github.com/tenonhq/tenon/platform/config"
 	"github.com/tenonhq/tenon/platform/database"
 	"github.com/tenonhq/tenon/platform/httpserver"
@@ -92,25 +92,8 @@ func newWorker(inbox identity.Inbox, tx identity.Transactor, sync *identity.Sync
 
 // runWorker runs the worker for as long as the application does.
 func runWorker(lifecycle fx.Lifecycle, worker *identity.Worker) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	lifecycle.Append(fx.StartStopHook(
-		func() {
-			go func() {
-				defer close(done)
-				worker.Run(ctx)
-			}()
-		},
-		func(stopping context.Context) error {
-			cancel()
-			select {
-			case <-done:
-				return nil
-			case <-stopping.Done():
-				return stopping.Err()
-			}
-		},
-	))
+	task := background.New(worker.Run)
+	lifecycle.Append(fx.StartStopHook(task.Start, task.Stop))
 }
 
 func newWebhookHandler(c config.Config, inbox identity.Inbox, worker *identity.Worker, errors *httpserver.ErrorWriter, logger *slog.Logger) (*svix.WebhookHandler, error) {
