@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -31,7 +32,8 @@ const (
 	signInPath  = "/sign-in"
 	signUpPath  = "/sign-up"
 	signOutPath = "/sign-out"
-	// welcomePath is where the provider's pages lead who made an organization.
+	// welcomePath is where the provider's pages lead who signed up or made an
+	// organization.
 	welcomePath = "/onboarding"
 
 	// returnParam names the path to come back to.
@@ -43,11 +45,17 @@ const (
 func (p *Pages) Public(r chi.Router) {
 	pages := r.With(p.gate.Authenticate, p.gate.Shell(nil))
 	pages.Get("/", p.errors.Handle(p.landing))
-	for path, to := range map[string]func(string) string{
-		signInPath: p.gate.instance.SignInURL, signUpPath: p.gate.instance.SignUpURL, signOutPath: p.gate.instance.SignOutURL,
+	for _, way := range []struct {
+		path string
+		url  func(returnTo string) string
+		back string // unless the request says where to
+	}{
+		{signInPath, p.gate.instance.SignInURL, "/"},
+		{signUpPath, p.gate.instance.SignUpURL, welcomePath},
+		{signOutPath, p.gate.instance.SignOutURL, "/"},
 	} {
-		r.Get(path, func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, to(r.URL.Query().Get(returnParam)), http.StatusSeeOther)
+		r.Get(way.path, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, way.url(cmp.Or(r.URL.Query().Get(returnParam), way.back)), http.StatusSeeOther)
 		})
 	}
 }

@@ -223,6 +223,9 @@ func TestWaysToTheProvider(t *testing.T) {
 			"?redirect_url=/%5Cevil.example":      "/",
 			"?redirect_url=https://evil.example/": "/",
 		} {
+			if page == "/sign-up" && given == "" {
+				want = "/onboarding"
+			}
 			expect(t, s.send("", "GET", page+given, nil), 303, origin+"/__clerk"+page+"?"+url.Values{"redirect_url": {origin + want}}.Encode())
 		}
 	}
