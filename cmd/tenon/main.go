@@ -59,6 +59,7 @@ func newCommand(s surroundings) *cli.Command {
 			devCommand(s),
 			serveCommand(s),
 			migrateCommand(s),
+			tenantsCommand(s),
 			versionCommand(s),
 		},
 		Writer:         s.stdout,
