@@ -99,3 +99,44 @@ CREATE TABLE webhook_inbox (
 );
 CREATE INDEX webhook_inbox_pending_idx ON webhook_inbox (next_attempt_at, received_at) WHERE state = 'pending';
 CREATE INDEX webhook_inbox_received_idx ON webhook_inbox (received_at DESC, id);
+
+-- The ledger of the migrations over the fleet, owned by platform/migrate: one
+-- row for each run, and one for each tenant that a run is about. A tenant's row
+-- is written in the transaction that moves the tenant's schema, so it is true
+-- whatever was killed when.
+CREATE TABLE migration_runs (
+    id              bigint      GENERATED ALWAYS AS IDENTITY,
+    kind            text        NOT NULL, -- which way the tenants go
+    target          text        NOT NULL, -- the version they go to; '' when each goes back to where it came from
+    arguments       text        NOT NULL DEFAULT '', -- how the tenants were chosen, as on the command line
+    only_names      text[]      NOT NULL DEFAULT '{}', -- slugs, ids or schemas; empty is everybody
+    except_names    text[]      NOT NULL DEFAULT '{}',
+    state           text        NOT NULL DEFAULT 'running',
+    reason          text        NOT NULL DEFAULT '', -- why it is in that state
+    worker          text        NOT NULL, -- the process that works on it; once another is named here, it stops
+    pause_requested boolean     NOT NULL DEFAULT false,
+    started_at      timestamptz NOT NULL DEFAULT now(),
+    heartbeat_at    timestamptz NOT NULL DEFAULT now(), -- when the worker last lived
+    finished_at     timestamptz,
+    CONSTRAINT migration_runs_pkey PRIMARY KEY (id),
+    CONSTRAINT migration_runs_kind_check CHECK (kind IN ('up', 'down')),
+    CONSTRAINT migration_runs_state_check CHECK (state IN ('running', 'paused', 'finished', 'superseded'))
+);
+CREATE INDEX migration_runs_unfinished_idx ON migration_runs (id) WHERE finished_at IS NULL;
+
+CREATE TABLE migration_run_tenants (
+    run_id       bigint           NOT NULL,
+    schema_name  text             NOT NULL,
+    wave         integer          NOT NULL, -- 0 is the canary
+    from_version text             NOT NULL,
+    to_version   text             NOT NULL,
+    state        text             NOT NULL DEFAULT 'pending',
+    attempts     integer          NOT NULL DEFAULT 0,
+    error        text             NOT NULL DEFAULT '',
+    duration     double precision NOT NULL DEFAULT 0, -- seconds of the last attempt
+    finished_at  timestamptz,
+    CONSTRAINT migration_run_tenants_pkey PRIMARY KEY (run_id, schema_name),
+    CONSTRAINT migration_run_tenants_run_id_fkey FOREIGN KEY (run_id) REFERENCES migration_runs (id) ON DELETE CASCADE,
+    CONSTRAINT migration_run_tenants_state_check CHECK (state IN ('pending', 'applied', 'failed', 'skipped'))
+);
+CREATE INDEX migration_run_tenants_failed_idx ON migration_run_tenants (schema_name, run_id) WHERE state = 'failed';

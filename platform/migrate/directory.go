@@ -23,6 +23,26 @@ type Migration struct {
 	Hash string
 	// Statements are the file's, in order, without what separates them.
 	Statements []string
+	// Reverse are the statements of VERSION_name.down.sql, in order; none when
+	// the file is missing or says nothing. atlas.sum does not cover them:
+	// [Engine.Down] tries them before it uses them.
+	Reverse []string
+	// Apart is a file marked `-- atlas:txmode none`: its statements, which make
+	// or drop indexes CONCURRENTLY, cannot run in a transaction.
+	Apart bool
+}
+
+// inTransaction are the statements as a transaction takes them: on a schema
+// that nobody uses yet, an index needs no CONCURRENTLY.
+func (m Migration) inTransaction() []string {
+	if !m.Apart {
+		return m.Statements
+	}
+	result := make([]string, len(m.Statements))
+	for i, statement := range m.Statements {
+		result[i] = withoutConcurrently(statement)
+	}
+	return result
 }
 
 // Directory is a directory of versioned migrations whose atlas.sum was verified.
@@ -71,12 +91,59 @@ func Load(fsys fs.FS) (*Directory, error) {
 		if i > 0 && d.migrations[i-1].Version == file.Version() {
 			return nil, fmt.Errorf("migrations: %s and %s have the same version", d.migrations[i-1].File, file.Name())
 		}
-		if d.migrations[i].Statements, err = statements(file); err != nil {
-			return nil, fmt.Errorf("migrations: %s: %w", file.Name(), err)
+		if err := d.migrations[i].read(fsys, file); err != nil {
+			return nil, err
+		}
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if up := strings.TrimSuffix(name, ".down.sql") + ".up.sql"; downName.MatchString(name) && !slices.ContainsFunc(d.migrations, func(m Migration) bool { return m.File == up }) {
+			return nil, fmt.Errorf("migrations: %s is the reverse of %s, which is missing", name, up)
 		}
 	}
 	return d, nil
 }
+
+// read fills in the statements of the file and of its reverse.
+func (m *Migration) read(fsys fs.FS, file atlas.File) (err error) {
+	text := string(file.Bytes())
+	if m.Statements, err = statements(text); err != nil {
+		return fmt.Errorf("migrations: %s: %w", m.File, err)
+	}
+	if len(m.Statements) == 0 {
+		return fmt.Errorf("migrations: %s: no statement in it", m.File)
+	}
+	if strings.Contains(text, "atlas:txmode") {
+		if !apartHeader.MatchString(text) {
+			return fmt.Errorf("migrations: %s: a file that runs outside of transactions begins with the line `-- atlas:txmode none` and an empty line", m.File)
+		}
+		m.Apart = true
+		for _, statement := range m.Statements {
+			if _, err := parseIndexStatement(statement); err != nil {
+				return fmt.Errorf("migrations: %s: %w", m.File, err)
+			}
+		}
+	}
+	reverse := strings.TrimSuffix(m.File, ".up.sql") + ".down.sql"
+	content, err := fs.ReadFile(fsys, reverse)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("migrations: %w", err)
+	}
+	if m.Reverse, err = statements(string(content)); err != nil {
+		return fmt.Errorf("migrations: %s: %w", reverse, err)
+	}
+	for i, statement := range m.Reverse {
+		m.Reverse[i] = withoutConcurrently(statement)
+	}
+	return nil
+}
+
+// apartHeader is how a file says that it runs outside of transactions; Atlas
+// takes a directive for the file's only when an empty line follows.
+var apartHeader = regexp.MustCompile(`^-- atlas:txmode none[ \t]*\r?\n[ \t]*\r?\n`)
 
 // validate says in words what Atlas' checksum error means.
 func validate(dir atlas.Dir) error {
@@ -99,11 +166,7 @@ func validate(dir atlas.Dir) error {
 }
 
 // statements splits a file as PostgreSQL's own tools would.
-func statements(file atlas.File) ([]string, error) {
-	text := string(file.Bytes())
-	if strings.Contains(text, "-- atlas:txmode none") {
-		return nil, errors.New("marked txmode none, which this engine does not apply; every migration runs in a transaction")
-	}
+func statements(text string) ([]string, error) {
 	scanned, err := (&postgres.Driver{}).ScanStmts(text)
 	if err != nil {
 		return nil, err
@@ -113,9 +176,6 @@ func statements(file atlas.File) ([]string, error) {
 		if text := strings.TrimSuffix(strings.TrimSpace(statement.Text), ";"); text != "" {
 			result = append(result, text)
 		}
-	}
-	if len(result) == 0 {
-		return nil, errors.New("no statement in it")
 	}
 	return result, nil
 }
@@ -131,15 +191,12 @@ func (d *Directory) Latest() string {
 // Migrations returns all migrations, the oldest first.
 func (d *Directory) Migrations() []Migration { return slices.Clone(d.migrations) }
 
-// split returns the migrations up to and including version, and those after it.
+// index returns how many migrations lead to version, which is 0 for "".
 // ok is false for a version that the directory does not have.
-func (d *Directory) split(version string) (applied, pending []Migration, ok bool) {
+func (d *Directory) index(version string) (n int, ok bool) {
 	if version == "" {
-		return nil, d.migrations, true
+		return 0, true
 	}
 	at := slices.IndexFunc(d.migrations, func(m Migration) bool { return m.Version == version })
-	if at < 0 {
-		return nil, nil, false
-	}
-	return d.migrations[:at+1], d.migrations[at+1:], true
+	return at + 1, at >= 0
 }

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,8 @@ type Engine struct {
 	db      *database.DB
 	public  *Directory
 	tenants *Directory
+	// directURL leads to PostgreSQL without a pooler; "" when nobody said.
+	directURL string
 
 	// provision is all that makes a tenant's schema, between its two names.
 	provision string
@@ -30,13 +33,34 @@ type Engine struct {
 	fingerprint atomic.Pointer[string]
 }
 
+// Option is something that not every engine needs to know.
+type Option func(*Engine)
+
+// WithDirectURL says how PostgreSQL is reached without a pooler in between:
+// files marked `-- atlas:txmode none` need a session of their own.
+func WithDirectURL(url string) Option { return func(e *Engine) { e.directURL = url } }
+
 // New returns an engine that brings public and the tenants' schemas to the
 // directories' latest versions.
-func New(db *database.DB, public, tenants *Directory) *Engine {
-	return &Engine{
+func New(db *database.DB, public, tenants *Directory, options ...Option) *Engine {
+	e := &Engine{
 		db: db, public: public, tenants: tenants,
-		provision: joined(createRevisions) + joined(steps(tenants.migrations)...),
+		provision: built(tenants.migrations),
 	}
+	for _, option := range options {
+		option(e)
+	}
+	return e
+}
+
+// built are the statements that make a new schema, in a transaction.
+func built(migrations []Migration) string {
+	text := joined(createRevisions)
+	for _, m := range migrations {
+		m.Statements = m.inTransaction()
+		text += joined(steps([]Migration{m})...)
+	}
+	return text
 }
 
 // The table of what was applied, and how it is compared: every file and its
@@ -66,6 +90,10 @@ const (
 	codeUndefinedTable  = "42P01"
 	codeInvalidSchema   = "3F000"
 	codeLockUnavailable = "55P03"
+	codeDeadlock        = "40P01"
+	codeSerialization   = "40001"
+
+	codeTooManyConnections = "53300"
 )
 
 // literal quotes text of our own making for SQL. Whatever comes from outside is
@@ -140,7 +168,7 @@ func (e *Engine) Provision(ctx context.Context, schema tenant.Schema) error {
 	return nil
 }
 
-// Options are how [Engine.Up] works.
+// Options are how a run works, and on whom.
 type Options struct {
 	// Workers is how many tenants are migrated at once; 0 is [DefaultWorkers].
 	Workers int
@@ -152,6 +180,22 @@ type Options struct {
 	Attempts int
 	// Observe is told how far the work is, by one goroutine at a time; may be nil.
 	Observe func(Progress)
+	// StopAfter pauses the run once this many tenants failed in it since it was
+	// begun or resumed. 0 is 1 where there are canaries or waves and no limit
+	// elsewhere; no limit is also everything below 0.
+	StopAfter int
+
+	// Canary are the tenants that go first, by slug, organization's id or schema.
+	// [Engine.Resume] and [Engine.RetryFailed] keep the run's own choice of
+	// tenants and waves.
+	Canary []string
+	// Waves are the percentages at which the run waits for every tenant so far,
+	// such as 1, 10, 100.
+	Waves []float64
+	// Only are the tenants that the run is about, everybody when there are none.
+	Only []string
+	// Except are the tenants that are left as they are.
+	Except []string
 }
 
 // What a zero field of [Options] stands for.
@@ -161,8 +205,12 @@ const (
 	DefaultAttempts    = 5
 )
 
-// Progress is how far [Engine.Up] is.
+// Progress is how far a run is.
 type Progress struct {
+	// Run is the run's id in the ledger.
+	Run int64
+	// Wave is the one at work; 0 are the canaries.
+	Wave int
 	// Total is how many tenants are to be migrated, Done how many were tried.
 	Total, Done int
 	// Failed is how many of those that were tried failed.
@@ -173,18 +221,27 @@ type Progress struct {
 	Err error
 }
 
-// Result is what [Engine.Up] did.
+// Result is what a run did.
 type Result struct {
 	// Public are the files applied to public.
 	Public []string
-	// Migrated is how many tenants were brought to the latest version.
+	// Run is the run's id in the ledger, 0 when no tenant had anything to do.
+	Run int64
+	// Migrated is how many tenants were brought to where the run leads.
 	Migrated int
-	// Failures are the tenants that were not. Each is as it was before.
+	// Skipped is how many were there already when their turn came.
+	Skipped int
+	// Failures are the tenants that were not. None is half migrated.
 	Failures []Failure
+	// Paused says why the run stopped before every tenant was tried, "" when it
+	// did not.
+	Paused string
+	// Left is how many tenants were not tried.
+	Left int
 }
 
 // IsZero reports whether there was nothing to do.
-func (r Result) IsZero() bool { return len(r.Public) == 0 && r.Migrated == 0 && len(r.Failures) == 0 }
+func (r Result) IsZero() bool { return len(r.Public) == 0 && r.Run == 0 }
 
 // Failure is a tenant that could not be migrated.
 type Failure struct {
@@ -196,22 +253,24 @@ type Failure struct {
 }
 
 // Up applies to public, and then to every tenant that is behind, what is
-// pending. A tenant's failure is reported in the result and holds up nobody
-// else; an error means that public, the registry or the directories themselves
-// stand in the way, or that ctx ended: what is done by then is done.
-func (e *Engine) Up(ctx context.Context, options Options) (Result, error) {
+// pending. What happens is written into the ledger: a run that stops early, for
+// whatever reason, is finished by [Engine.Resume]. A tenant's failure is
+// reported in the result and holds up nobody else; an error means that public,
+// the registry or the directories themselves stand in the way, or that ctx
+// ended: what is done by then is done.
+func (e *Engine) Up(ctx context.Context, options Options) (result Result, err error) {
 	options = options.complete()
-	var result Result
-	var err error
+	if err := options.validate(); err != nil {
+		return result, err
+	}
 	if result.Public, err = e.upPublic(ctx, options); err != nil {
-		return result, fmt.Errorf("migrate public: %w", err)
+		return result, fault.Wrap("migrate public", err)
 	}
-	behind, err := e.behind(ctx)
-	if err != nil {
-		return result, fmt.Errorf("list the tenants to migrate: %w", err)
+	r, err := e.begin(ctx, options)
+	if err != nil || r == nil {
+		return result, fault.Wrap("begin run", err)
 	}
-	err = e.upTenants(ctx, options, behind, &result)
-	return result, err
+	return result, e.work(ctx, r, options, &result)
 }
 
 func (o Options) complete() Options {
@@ -227,19 +286,57 @@ func (o Options) complete() Options {
 	if o.Observe == nil {
 		o.Observe = func(Progress) {}
 	}
+	if o.StopAfter == 0 && len(o.Canary)+len(o.Waves) > 0 {
+		o.StopAfter = 1
+	}
 	return o
+}
+
+func (o Options) validate() error {
+	last := 0.0
+	for _, percent := range o.Waves {
+		if !(percent > last && percent <= 100) {
+			return fault.InvalidFields(fault.Field{Name: "waves", Message: "Want rising percentages, the last at most 100, such as 1%,10%,100%."})
+		}
+		last = percent
+	}
+	return nil
+}
+
+// arguments are the tenants' choice as one would type it.
+func (o Options) arguments() string {
+	var words []string
+	for _, list := range []struct {
+		flag  string
+		names []string
+	}{{"--canary", o.Canary}, {"--only", o.Only}, {"--except", o.Except}} {
+		if len(list.names) > 0 {
+			words = append(words, list.flag, strings.Join(list.names, ","))
+		}
+	}
+	if len(o.Waves) > 0 {
+		percentages := make([]string, len(o.Waves))
+		for i, percent := range o.Waves {
+			percentages[i] = strconv.FormatFloat(percent, 'f', -1, 64) + "%"
+		}
+		words = append(words, "--waves", strings.Join(percentages, ","))
+	}
+	return strings.Join(words, " ")
 }
 
 func (o Options) lockTimeout() string {
 	return fmt.Sprintf("SET LOCAL lock_timeout = '%dms'", max(1, o.LockTimeout.Milliseconds()))
 }
 
-// guard is a statement that waits for the schema's lock and fails unless
-// condition, a query of one boolean, is true then.
+// guard is a statement that waits for the schema's lock and then makes checks.
 func guard(lock string, checks ...string) string {
 	return "DO $guard$ BEGIN\n" +
-		"PERFORM pg_advisory_xact_lock(hashtextextended(" + literal("tenon.migrate:"+lock) + ", 0));\n" +
+		"PERFORM pg_advisory_xact_lock(" + lockKey(lock) + ");\n" +
 		strings.Join(checks, "\n") + "\nEND $guard$"
+}
+
+func lockKey(schema string) string {
+	return "hashtextextended(" + literal("tenon.migrate:"+schema) + ", 0)"
 }
 
 // check raises code when condition holds.
@@ -247,9 +344,9 @@ func check(condition, code, message string) string {
 	return "IF " + condition + " THEN RAISE EXCEPTION USING ERRCODE = " + literal(code) + ", MESSAGE = " + literal(message) + "; END IF;"
 }
 
-// altered raises [codeAltered] unless _migrations holds what was applied.
-func altered(applied []Migration) string {
-	return check("("+selectRevisions+") IS DISTINCT FROM nullif("+literal(revisions(applied))+", '')", codeAltered,
+// altered raises [codeAltered] unless _migrations holds what recorded says.
+func altered(recorded string) string {
+	return check("("+selectRevisions+") IS DISTINCT FROM nullif("+literal(recorded)+", '')", codeAltered,
 		"its table _migrations does not hold the files of its version with their hashes")
 }
 

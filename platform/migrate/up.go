@@ -2,56 +2,55 @@ package migrate
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
+	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tenonhq/tenon/platform/database"
+	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/tenant"
 )
 
-// upPublic applies what public lacks, in one message, and returns the files.
-func (e *Engine) upPublic(ctx context.Context, options Options) ([]string, error) {
+// upPublic applies what public lacks, in one message unless a file runs outside
+// of transactions, and returns the files.
+func (e *Engine) upPublic(ctx context.Context, options Options) (files []string, err error) {
 	for attempt := 1; ; attempt++ {
 		applied, err := e.publicRevisions(ctx)
 		if err != nil {
-			return nil, err
+			return files, err
 		}
 		if err := e.comparePublic(applied); err == nil {
-			return nil, nil
-		} else if !errors.Is(err, errBehind) {
-			return nil, err
-		}
-		done, pending := e.public.migrations[:len(applied)], e.public.migrations[len(applied):]
-		_, err = e.db.Registry().ExecContext(ctx, joined(
-			options.lockTimeout(),
-			// The lock comes before the table that the check reads.
-			guard("public"),
-			createRevisions,
-			guard("public", altered(done)),
-		)+joined(steps(pending)...))
-		switch code := database.SQLState(err); {
-		case err == nil:
-			files := make([]string, len(pending))
-			for i, m := range pending {
-				files[i] = m.File
-			}
 			return files, nil
-		case code == codeAltered, code == codeLockUnavailable: // another engine's work, most likely
-			if attempt == options.Attempts {
-				return nil, database.Classify(err)
-			}
+		} else if !errors.Is(err, errBehind) {
+			return files, err
+		}
+		next := segments(e.public.migrations[:len(applied)], e.public.migrations[len(applied):])[0]
+		if next.apart != nil {
+			err = e.applyApart(ctx, options, "public", next, []string{altered(next.recorded)}, "")
+		} else {
+			_, err = e.db.Registry().ExecContext(ctx, publicMessage(options, next))
+		}
+		switch code := sqlState(err); {
+		case err == nil:
+			files, attempt = append(files, next.files...), 0
+		case attempt < options.Attempts && (code == codeAltered || isTransient(err)): // another engine's work, most likely
 			if err := pause(ctx, attempt); err != nil {
-				return nil, err
+				return files, err
 			}
 		default:
-			return nil, database.Classify(err)
+			return files, database.Classify(err)
 		}
 	}
+}
+
+func publicMessage(options Options, s segment) string {
+	// The lock comes before the table that the check reads.
+	return joined(options.lockTimeout(), guard("public"), createRevisions, guard("public", altered(s.recorded))) + s.body
 }
 
 // fleetMember is a tenant as the engine sees it.
@@ -59,108 +58,58 @@ type fleetMember struct {
 	id      string
 	schema  string
 	version string
+	to      string
 }
 
-// behind returns the tenants that are not at the latest version, suspended and
-// deleted ones included: their schemas have to fit the code as well.
-func (e *Engine) behind(ctx context.Context) ([]fleetMember, error) {
-	rows, err := e.db.Registry().QueryContext(ctx,
-		`SELECT id, schema_name, schema_version FROM tenants WHERE schema_version <> ? ORDER BY schema_name`, e.tenants.Latest())
-	if err != nil {
-		return nil, database.Classify(err)
-	}
-	defer rows.Close()
-	var members []fleetMember
-	for rows.Next() {
-		var m fleetMember
-		if err := rows.Scan(&m.id, &m.schema, &m.version); err != nil {
-			return nil, err
-		}
-		members = append(members, m)
-	}
-	return members, database.Classify(rows.Err())
-}
-
-// upTenants migrates members by several workers and adds to the result.
-func (e *Engine) upTenants(ctx context.Context, options Options, members []fleetMember, result *Result) error {
-	var (
-		mu       sync.Mutex
-		progress = Progress{Total: len(members)}
-		workers  errgroup.Group
-	)
-	workers.SetLimit(options.Workers)
-	for _, member := range members {
-		if ctx.Err() != nil {
-			break
-		}
-		workers.Go(func() error {
-			moved, err := e.upTenant(ctx, options, member)
-			if ctx.Err() != nil && err != nil {
-				return nil // interrupted, which is no failure of the tenant's
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			progress.Done++
-			progress.Schema, progress.Err = member.schema, err
-			switch {
-			case err != nil:
-				progress.Failed++
-				result.Failures = append(result.Failures, Failure{TenantID: member.id, Schema: member.schema, From: member.version, Err: err})
-			case moved:
-				result.Migrated++
-			}
-			options.Observe(progress)
-			return nil
-		})
-	}
-	_ = workers.Wait() // no worker returns an error
-	return ctx.Err()
-}
-
-// upTenant brings one tenant to the latest version. moved is false when another
-// engine did so first.
-func (e *Engine) upTenant(ctx context.Context, options Options, member fleetMember) (moved bool, err error) {
+// move brings one tenant to where it is to go and returns how often that was
+// tried. moved is false when there was nothing to do: another engine did it
+// first. The tenant's version is kept current, for whatever it says of a failure.
+// finally is added to the last transaction, given the number of the attempt.
+func (e *Engine) move(ctx context.Context, options Options, w *ways, member *fleetMember, finally func(attempt int) string) (moved bool, attempt int, err error) {
 	schema, err := tenant.Parse(member.schema)
 	if err != nil {
-		return false, fmt.Errorf("the registry names no tenant's schema: %w", err)
+		return false, 0, fmt.Errorf("the registry names no tenant's schema: %w", err)
 	}
 	ctx = tenant.NewContext(ctx, schema)
-	for attempt := 1; ; attempt++ {
-		applied, pending, ok := e.tenants.split(member.version)
-		switch {
-		case !ok:
-			return false, fmt.Errorf("it is at version %q, which this binary does not have: the database is newer, or a migration file is missing", member.version)
-		case len(pending) == 0:
-			return false, nil
+	for attempt = 1; ; attempt++ {
+		way, err := w.between(member.version, member.to)
+		if err != nil || len(way) == 0 {
+			return moved, attempt, err
 		}
-		_, err := e.db.Tenants().ExecContext(ctx, e.message(options, schema, member.version, applied, pending))
-		code := database.SQLState(err)
+		for i, s := range way {
+			last := ""
+			if i == len(way)-1 {
+				last = finally(attempt)
+			}
+			if s.apart != nil {
+				err = e.applyApart(ctx, options, schema.String(), s, s.checks(schema), joined(record(schema, s.to))+last)
+			} else {
+				_, err = e.db.Tenants().ExecContext(ctx, s.message(options, schema, last))
+			}
+			if err != nil {
+				break
+			}
+			member.version, moved = s.to, true
+		}
 		switch {
 		case err == nil:
-			return true, nil
-		case code == codeLockUnavailable && attempt < options.Attempts:
-			if err := pause(ctx, attempt); err != nil {
-				return false, err
+			return true, attempt, nil
+		case attempt >= options.Attempts:
+			return moved, attempt, explain(err)
+		case sqlState(err) == codeMoved:
+			if member.version, err = e.version(ctx, schema); errors.Is(err, sql.ErrNoRows) {
+				return moved, attempt, nil // purged meanwhile
+			} else if err != nil {
+				return moved, attempt, err
 			}
-		case code == codeMoved && attempt < options.Attempts:
-			if member.version, err = e.version(ctx, schema); err != nil {
-				return false, err
+		case isTransient(err):
+			if err := pause(ctx, attempt); err != nil {
+				return moved, attempt, err
 			}
 		default:
-			return false, explain(err)
+			return moved, attempt, explain(err)
 		}
 	}
-}
-
-// message is everything one tenant lacks.
-func (e *Engine) message(options Options, schema tenant.Schema, version string, applied, pending []Migration) string {
-	registered := "(SELECT schema_version FROM public.tenants WHERE schema_name = " + literal(schema.String()) + " FOR UPDATE)"
-	return joined(
-		options.lockTimeout(),
-		guard(schema.String(),
-			check(registered+" IS DISTINCT FROM "+literal(version), codeMoved, "its version has changed meanwhile"),
-			altered(applied)),
-	) + joined(steps(pending)...) + joined(record(schema, pending[len(pending)-1].Version))
 }
 
 // version reads a tenant's version again.
@@ -169,9 +118,35 @@ func (e *Engine) version(ctx context.Context, schema tenant.Schema) (version str
 	return version, database.Classify(err)
 }
 
+// sqlState is the server's code, whichever connection the error came by.
+func sqlState(err error) string {
+	if direct, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return direct.Code
+	}
+	return database.SQLState(err)
+}
+
+// isTransient reports whether the same message may succeed a little later.
+func isTransient(err error) bool {
+	code := sqlState(err)
+	return code == codeLockUnavailable || code == codeDeadlock || code == codeSerialization || isAway(err)
+}
+
+// isAway reports whether the database itself could not be worked with, which is
+// no failure of the tenant's.
+func isAway(err error) bool {
+	switch code := sqlState(err); {
+	case code == "":
+		connecting, _ := errors.AsType[*pgconn.ConnectError](err)
+		return connecting != nil || fault.KindOf(database.Classify(err)) == fault.Unavailable
+	default:
+		return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57P") || code == codeTooManyConnections
+	}
+}
+
 // explain says in words what the server's code means for a tenant.
 func explain(err error) error {
-	switch database.SQLState(err) {
+	switch sqlState(err) {
 	case codeInvalidSchema:
 		return fmt.Errorf("its schema is gone from the database: %w", err)
 	case codeUndefinedTable:

@@ -26,7 +26,7 @@ func Verify(ctx context.Context, db *database.DB, dir *Directory, desired string
 			schema     tenant.Schema
 			statements string
 		}{
-			{planned, joined(createRevisions) + joined(steps(dir.migrations)...)},
+			{planned, built(dir.migrations)},
 			{wanted, joined(createRevisions) + desired},
 		} {
 			ctx := tenant.NewContext(ctx, build.schema)

@@ -1,0 +1,295 @@
+package migrate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tenonhq/tenon/platform/database"
+	"github.com/tenonhq/tenon/platform/database/databasetest"
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/migrate"
+	"github.com/tenonhq/tenon/platform/tenant"
+)
+
+// fleet is a database with tenants at v1.
+type fleet struct {
+	db      *database.DB
+	old     *migrate.Engine
+	schemas []tenant.Schema
+}
+
+func newFleet(t testing.TB, tenants int) *fleet {
+	t.Helper()
+	f := &fleet{db: databasetest.New(t)}
+	f.old = f.engine(t, v1)
+	up(t, f.old)
+	for i := range tenants {
+		f.schemas = append(f.schemas, mustProvision(t, f.db, f.old, fmt.Sprintf("t%03d", i)))
+	}
+	return f
+}
+
+func (f *fleet) engine(t testing.TB, content files, options ...migrate.Option) *migrate.Engine {
+	t.Helper()
+	public, _ := product(t)
+	return migrate.New(f.db, public, load(t, content), options...)
+}
+
+func (f *fleet) exec(t testing.TB, schema tenant.Schema, statement string) {
+	t.Helper()
+	if _, err := f.db.Tenants().ExecContext(tenant.NewContext(t.Context(), schema), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// at returns the schemas that are at version n.
+func (f *fleet) at(t testing.TB, n int) (schemas []string) {
+	t.Helper()
+	rows, err := f.db.Registry().QueryContext(t.Context(), `SELECT schema_name FROM tenants WHERE schema_version = ? ORDER BY 1`, fmt.Sprintf("202601010000%02d", n))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var schema string
+		if err := rows.Scan(&schema); err != nil {
+			t.Fatal(err)
+		}
+		schemas = append(schemas, schema)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return schemas
+}
+
+// whole fails for a tenant that is half migrated: the registry, its table of
+// revisions and its tables have to say the same.
+func (f *fleet) whole(t testing.TB) {
+	t.Helper()
+	for _, schema := range f.schemas {
+		got := text(t, f.db, schema, `SELECT concat_ws(' ',
+			(SELECT schema_version = '20260101000002' FROM public.tenants WHERE schema_name = current_schema()),
+			(SELECT count(*) = 2 FROM _migrations),
+			EXISTS (SELECT FROM information_schema.columns WHERE table_schema = current_schema() AND column_name = 'colour'),
+			to_regclass('things_colour') IS NOT NULL)`)
+		if got != "t t t t" && got != "f f f f" {
+			t.Errorf("%s is half migrated: %s", schema, got)
+		}
+	}
+}
+
+// ledger returns the states in a run's ledger with their counts.
+func (f *fleet) ledger(t testing.TB, run int64) string {
+	t.Helper()
+	return text(t, f.db, f.schemas[0], `SELECT coalesce(string_agg(line, ' '), '') FROM (
+		SELECT state || '=' || count(*) AS line FROM public.migration_run_tenants WHERE run_id = ? GROUP BY state ORDER BY state) lines`, run)
+}
+
+func TestWavesAndCanary(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 30)
+	next := f.engine(t, v2)
+	var order []int
+	seen := map[int]int{}
+	result, err := next.Up(t.Context(), migrate.Options{
+		Canary: []string{"t003", "org_t007"}, Waves: []float64{10, 50}, Workers: 3,
+		Observe: func(p migrate.Progress) {
+			if seen[p.Wave]++; !slices.Contains(order, p.Wave) {
+				order = append(order, p.Wave)
+				if p.Wave == 1 {
+					if got := f.at(t, 2); !slices.Contains(got, "tenant_t003") || !slices.Contains(got, "tenant_t007") {
+						t.Errorf("the first wave began with %v done", got)
+					}
+				}
+			}
+		},
+	})
+	if err != nil || result.Migrated != 30 || result.Run == 0 || result.Left != 0 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	// 2 canaries, 10% of the other 28, 50%, the rest.
+	if want := []int{0, 1, 2, 3}; !slices.Equal(order, want) || seen[0] != 2 || seen[1] != 3 || seen[2] != 11 || seen[3] != 14 {
+		t.Errorf("waves %v: %v", order, seen)
+	}
+	if got := f.ledger(t, result.Run); got != "applied=30" {
+		t.Errorf("the ledger says %s", got)
+	}
+	f.whole(t)
+}
+
+func TestAFailureInAWaveStopsTheNext(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 20)
+	f.exec(t, f.schemas[5], `ALTER TABLE things ADD COLUMN colour int`)
+	next := f.engine(t, v2)
+	result, err := next.Up(t.Context(), migrate.Options{Canary: []string{"t005"}})
+	if err != nil || len(result.Failures) != 1 || result.Migrated != 0 || result.Left != 19 || !strings.Contains(result.Paused, "failed") {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	// What is wrong stays wrong: going on does the others, and retrying fails.
+	result, err = next.Resume(t.Context(), 0, migrate.Options{})
+	if err != nil || result.Migrated != 19 || result.Paused != "" {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if _, err := next.Resume(t.Context(), 0, migrate.Options{}); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("there is still something to resume: %v", err)
+	}
+	if _, err := next.Resume(t.Context(), result.Run, migrate.Options{}); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("a finished run is resumed: %v", err)
+	}
+	again, err := next.RetryFailed(t.Context(), 0, migrate.Options{})
+	if err != nil || again.Run != result.Run || len(again.Failures) != 1 {
+		t.Errorf("%+v, %v", again, err)
+	}
+	f.exec(t, f.schemas[5], `ALTER TABLE things DROP COLUMN colour`)
+	if again, err = next.RetryFailed(t.Context(), result.Run, migrate.Options{}); err != nil || again.Migrated != 1 || len(again.Failures) != 0 {
+		t.Errorf("%+v, %v", again, err)
+	}
+	if got := f.ledger(t, result.Run); got != "applied=20" {
+		t.Errorf("the ledger says %s", got)
+	}
+	f.whole(t)
+}
+
+func TestOnlyAndExcept(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 6)
+	next := f.engine(t, v2)
+	result, err := next.Up(t.Context(), migrate.Options{Only: []string{"t001", "org_t002", "tenant_t003"}, Except: []string{"t002"}})
+	if err != nil || result.Migrated != 2 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if got := f.at(t, 2); !slices.Equal(got, []string{"tenant_t001", "tenant_t003"}) {
+		t.Errorf("moved %v", got)
+	}
+	if again, err := next.Up(t.Context(), migrate.Options{Only: []string{"t001"}}); err != nil || !again.IsZero() {
+		t.Errorf("%+v, %v", again, err)
+	}
+	for flag, options := range map[string]migrate.Options{
+		"canary": {Canary: []string{"t001", "nobody"}}, "only": {Only: []string{"'; DROP SCHEMA public CASCADE; --"}}, "except": {Except: []string{""}},
+		"waves": {Waves: []float64{10, 5}}, "waves ": {Waves: []float64{0}}, "waves  ": {Waves: []float64{101}},
+	} {
+		_, err := next.Up(t.Context(), options)
+		failed, ok := errors.AsType[*fault.Error](err)
+		if !ok || failed.Kind != fault.Invalid || failed.Fields[0].Name != strings.TrimSpace(flag) {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+	if got := len(f.at(t, 1)); got != 4 {
+		t.Errorf("%d tenants are left as they were", got)
+	}
+}
+
+func TestPauseAndResume(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 12)
+	next := f.engine(t, v2)
+	if _, err := next.Pause(t.Context(), 0); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("nothing is under way: %v", err)
+	}
+	for _, c := range []struct {
+		name string
+		stop func(context.CancelFunc, int64)
+	}{
+		{"asked by another", func(_ context.CancelFunc, run int64) {
+			if _, err := f.engine(t, v2).Pause(t.Context(), run); err != nil {
+				t.Error(err)
+			}
+			asked := text(t, f.db, f.schemas[0], `SELECT clock_timestamp()::text`)
+			waitFor(t, func() bool { // the worker reads it with its next heartbeat
+				return text(t, f.db, f.schemas[0], `SELECT heartbeat_at > ?::timestamptz FROM public.migration_runs WHERE id = ?`, asked, run) == "true"
+			})
+		}},
+		{"interrupted", func(cancel context.CancelFunc, _ int64) { cancel() }},
+	} {
+		name, stop := c.name, c.stop
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		stopped := false
+		result, err := next.Up(ctx, migrate.Options{Workers: 1, Observe: func(p migrate.Progress) {
+			if !stopped && p.Done == 2 {
+				stopped = true
+				stop(cancel, p.Run)
+			}
+		}})
+		if (err != nil) != (name == "interrupted") || result.Left == 0 || result.Migrated < 2 || result.Paused == "" {
+			t.Errorf("%s: %+v, %v", name, result, err)
+		}
+		f.whole(t)
+		if state := text(t, f.db, f.schemas[0], `SELECT state FROM public.migration_runs WHERE id = ?`, result.Run); state != string(migrate.Paused) {
+			t.Errorf("%s: the run is %s", name, state)
+		}
+	}
+	// The second run superseded the first.
+	result, err := next.Resume(t.Context(), 0, migrate.Options{})
+	if err != nil || result.Run != 2 || result.Left != 0 || len(f.at(t, 2)) != 12 {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if _, err := next.Resume(t.Context(), 1, migrate.Options{}); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("a superseded run: %v", err)
+	}
+	if _, err := next.Resume(t.Context(), 99, migrate.Options{}); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("an unknown run: %v", err)
+	}
+}
+
+// waitFor waits until condition holds.
+func waitFor(t testing.TB, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not come to pass")
+		}
+	}
+}
+
+// TestARunIsTakenOver has two processes on one run: the first one stops, and
+// nothing is done twice.
+func TestARunIsTakenOver(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 10)
+	next := f.engine(t, v2)
+	var second migrate.Result
+	first, err := next.Up(t.Context(), migrate.Options{Workers: 1, Observe: func(p migrate.Progress) {
+		if p.Done != 2 {
+			return
+		}
+		var err error
+		if second, err = f.engine(t, v2).Resume(t.Context(), p.Run, migrate.Options{}); err != nil {
+			t.Error(err)
+		}
+	}})
+	if !errors.Is(err, migrate.ErrTakenOver) || second.Run != first.Run || second.Migrated < 7 {
+		t.Errorf("%+v, then %+v, %v", first, second, err)
+	}
+	if got := f.ledger(t, first.Run); got != "applied=10" {
+		t.Errorf("the ledger says %s", got)
+	}
+	if state := text(t, f.db, f.schemas[0], `SELECT state FROM public.migration_runs`); state != string(migrate.Finished) {
+		t.Errorf("the run is %s", state)
+	}
+	f.whole(t)
+}
+
+// TestATenantOfAnOlderBinary is provisioned in the middle of a run.
+func TestATenantOfAnOlderBinary(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 4)
+	late := false
+	result, err := f.engine(t, v2).Up(t.Context(), migrate.Options{Observe: func(migrate.Progress) {
+		if !late {
+			late = true
+			f.schemas = append(f.schemas, mustProvision(t, f.db, f.old, "late"))
+		}
+	}})
+	if err != nil || result.Migrated != 5 || len(f.at(t, 2)) != 5 {
+		t.Errorf("%+v, %v", result, err)
+	}
+	f.whole(t)
+}

@@ -1,0 +1,109 @@
+package migrate
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/tenonhq/tenon/platform/tenant"
+)
+
+// segment is a part of the way from one version to another: a transaction, or
+// a file that runs outside of one.
+type segment struct {
+	from, to string
+	files    []string
+	recorded string     // what _migrations holds before
+	body     string     // the statements and the rows that record them
+	apart    *Migration // the file when it is one that runs outside of transactions
+}
+
+// segments is the way that applies pending to what has applied: as few
+// transactions as files marked txmode none between them allow.
+func segments(applied, pending []Migration) []segment {
+	var result []segment
+	for start := 0; start < len(pending); {
+		end := start + 1
+		for !pending[start].Apart && end < len(pending) && !pending[end].Apart {
+			end++
+		}
+		before := append(applied[:len(applied):len(applied)], pending[:start]...)
+		s := segment{to: pending[end-1].Version, recorded: revisions(before), body: joined(steps(pending[start:end])...)}
+		if len(before) > 0 {
+			s.from = before[len(before)-1].Version
+		}
+		for _, m := range pending[start:end] {
+			s.files = append(s.files, m.File)
+		}
+		if pending[start].Apart {
+			s.apart = &pending[start]
+		}
+		result = append(result, s)
+		start = end
+	}
+	return result
+}
+
+// ways are the ways between versions that a run has met. Thousands of tenants
+// share a few.
+type ways struct {
+	plan func(from, to string) ([]segment, error)
+
+	mu    sync.Mutex
+	known map[[2]string][]segment
+}
+
+func newWays(plan func(from, to string) ([]segment, error)) *ways {
+	return &ways{plan: plan, known: map[[2]string][]segment{}}
+}
+
+// between returns the way, empty when from is as far as to already.
+func (w *ways) between(from, to string) ([]segment, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	key := [2]string{from, to}
+	if way, ok := w.known[key]; ok {
+		return way, nil
+	}
+	way, err := w.plan(from, to)
+	if err != nil {
+		return nil, err
+	}
+	w.known[key] = way
+	return way, nil
+}
+
+// planUp is the way up of a tenant.
+func (e *Engine) planUp(from, to string) ([]segment, error) {
+	at, target, err := e.positions(from, to)
+	if err != nil || at >= target {
+		return nil, err
+	}
+	return segments(e.tenants.migrations[:at], e.tenants.migrations[at:target]), nil
+}
+
+func (e *Engine) positions(from, to string) (at, target int, err error) {
+	at, ok := e.tenants.index(from)
+	if !ok {
+		return 0, 0, fmt.Errorf("it is at version %q, which this binary does not have: the database is newer, or a migration file is missing", from)
+	}
+	target, ok = e.tenants.index(to)
+	if !ok {
+		return 0, 0, fmt.Errorf("there is no version %q in this binary", to)
+	}
+	return at, target, nil
+}
+
+// checks are what has to hold under the lock before a tenant's segment runs.
+func (s segment) checks(schema tenant.Schema) []string {
+	registered := "(SELECT schema_version FROM public.tenants WHERE schema_name = " + literal(schema.String()) + " FOR UPDATE)"
+	return []string{
+		check(registered+" IS DISTINCT FROM "+literal(s.from), codeMoved, "its version has changed meanwhile"),
+		altered(s.recorded),
+	}
+}
+
+// message is everything that a segment does to one tenant; finally is added at
+// the end.
+func (s segment) message(options Options, schema tenant.Schema, finally string) string {
+	return joined(options.lockTimeout(), guard(schema.String(), s.checks(schema)...)) + s.body + joined(record(schema, s.to)) + finally
+}
