@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,7 +188,8 @@ func TestRunOutlivesAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := identitytest.NewWorld()
-		away := &outage{Inbox: w.Inbox, err: errors.New("connection refused")}
+		away := &outage{Inbox: w.Inbox}
+		away.lasts.Store(true)
 		var log bytes.Buffer
 		worker := identity.NewWorker(away, w.Tx, w.Sync, decode, slog.New(slog.NewTextHandler(&log, nil)))
 		receive(t, w, "msg_1", "organization.created", "acme")
@@ -200,7 +202,7 @@ func TestRunOutlivesAnOutage(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		states{"msg_1": identity.InboxPending}.expect(t, w)
-		away.err = nil
+		away.lasts.Store(false)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		cancel()
@@ -216,12 +218,12 @@ func TestRunOutlivesAnOutage(t *testing.T) {
 type outage struct {
 	identity.Inbox
 
-	err error
+	lasts atomic.Bool
 }
 
 func (o *outage) Next(ctx context.Context, now time.Time) (identity.InboxEvent, bool, error) {
-	if o.err != nil {
-		return identity.InboxEvent{}, false, o.err
+	if o.lasts.Load() {
+		return identity.InboxEvent{}, false, errors.New("connection refused")
 	}
 	return o.Inbox.Next(ctx, now)
 }
