@@ -58,7 +58,7 @@ func withoutConcurrently(statement string) string {
 const concurrentLockTimeout = 10 * time.Minute
 
 // errPooled is a direct URL that is none.
-var errPooled = errors.New("the direct URL leads through a pooler that does not keep the session: CREATE INDEX CONCURRENTLY needs PostgreSQL itself")
+var errPooled = errors.New("the direct URL leads through a pooler, and a file that runs outside of transactions needs PostgreSQL itself")
 
 // applyApart applies a file marked txmode none to one schema: a statement a
 // message, on a connection of its own whose path is the schema, and last the
@@ -75,6 +75,9 @@ func (e *Engine) applyApart(ctx context.Context, options Options, schema string,
 	}
 	config.RuntimeParams["search_path"] = `"` + schema + `"`
 	conn, err := pgconn.ConnectConfig(ctx, config)
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == codeProtocolViolation {
+		return errPooled // PgBouncer takes no search_path from a client
+	}
 	if err != nil {
 		return fmt.Errorf("the direct connection: %w", err)
 	}

@@ -124,7 +124,7 @@ func (m *Migration) read(fsys fs.FS, file atlas.File) (err error) {
 			}
 		}
 	}
-	reverse := strings.TrimSuffix(m.File, ".up.sql") + ".down.sql"
+	reverse := reverseFile(m.File)
 	content, err := fs.ReadFile(fsys, reverse)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

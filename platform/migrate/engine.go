@@ -22,6 +22,8 @@ type Engine struct {
 	db      *database.DB
 	public  *Directory
 	tenants *Directory
+	// oldest is the oldest version that the program can work on.
+	oldest string
 	// directURL leads to PostgreSQL without a pooler; "" when nobody said.
 	directURL string
 
@@ -93,6 +95,7 @@ const (
 	codeDeadlock        = "40P01"
 	codeSerialization   = "40001"
 
+	codeProtocolViolation  = "08P01"
 	codeTooManyConnections = "53300"
 )
 

@@ -19,7 +19,8 @@ import (
 	"github.com/tenonhq/tenon/platform/tenant"
 )
 
-// files is a directory of migrations by number, such as {"1_init": "CREATE …"}.
+// files is a directory of migrations by number, such as {"1_init": "CREATE …"};
+// the reverse of a file has a "!" behind its name.
 type files map[string]string
 
 // directory returns the files as a directory with the atlas.sum that fits.
@@ -30,7 +31,10 @@ func directory(t testing.TB, content files) fstest.MapFS {
 	for n := 1; ; n++ {
 		found := false
 		for name, text := range content {
-			if number, rest, _ := strings.Cut(name, "_"); number == fmt.Sprint(n) {
+			number, rest, _ := strings.Cut(name, "_")
+			if rest, reverses := strings.CutSuffix(rest, "!"); reverses && number == fmt.Sprint(n) {
+				fsys[fmt.Sprintf("202601010000%02d_%s.down.sql", n, rest)] = &fstest.MapFile{Data: []byte(text)}
+			} else if number == fmt.Sprint(n) {
 				file := fmt.Sprintf("202601010000%02d_%s.up.sql", n, rest)
 				fsys[file] = &fstest.MapFile{Data: []byte(text)}
 				list = append(list, atlas.NewLocalFile(file, []byte(text)))
@@ -411,7 +415,10 @@ func TestDirectoriesThatAreRefused(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"nothing in it":     "-- nothing\n",
-		"no transaction":    "-- atlas:txmode none\nCREATE INDEX CONCURRENTLY x ON y (z);",
+		"half a directive":  "-- atlas:txmode none\nCREATE INDEX CONCURRENTLY x ON y (z);",
+		"a table apart":     "-- atlas:txmode none\n\nCREATE TABLE x (y int);",
+		"a nameless index":  "-- atlas:txmode none\n\nCREATE INDEX CONCURRENTLY ON y (z);",
+		"another mode":      "-- atlas:txmode all\n\nCREATE TABLE x (y int);",
 		"an open quotation": "SELECT 'never ends",
 	} {
 		if _, err := migrate.Load(directory(t, files{"1_x": text})); err == nil || !strings.Contains(err.Error(), "20260101000001_x.up.sql") {

@@ -85,7 +85,11 @@ func newWorker() string {
 
 // matches is the condition that a tenant is one of names: by slug, by the
 // organization's id or by schema.
-const matches = `(slug = ANY(?::text[]) OR id = ANY(?::text[]) OR schema_name = ANY(?::text[]))`
+var matches = matchesOf("tenants")
+
+func matchesOf(table string) string {
+	return `(` + table + `.slug = ANY(?::text[]) OR ` + table + `.id = ANY(?::text[]) OR ` + table + `.schema_name = ANY(?::text[]))`
+}
 
 func thrice(names []string) []any {
 	array := pgdialect.Array(append([]string{}, names...))

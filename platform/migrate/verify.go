@@ -19,36 +19,48 @@ var ErrDisagree = errors.New("the migrations do not lead to the desired state: p
 // transaction that is rolled back, and compared by fingerprint, so that views,
 // functions and triggers count as well.
 func Verify(ctx context.Context, db *database.DB, dir *Directory, desired string) error {
-	planned, wanted := tenant.MustParse("tenant_verify_planned"), tenant.MustParse("tenant_verify_wanted")
-	var fingerprints [2]string
-	err := db.InSystemTx(ctx, func(ctx context.Context) error {
-		for i, build := range []struct {
-			schema     tenant.Schema
-			statements string
-		}{
-			{planned, built(dir.migrations)},
-			{wanted, joined(createRevisions) + desired},
-		} {
-			ctx := tenant.NewContext(ctx, build.schema)
-			if _, err := db.Tenants().ExecContext(ctx, `CREATE SCHEMA "`+build.schema.String()+"\";\n"+build.statements); err != nil {
-				return fmt.Errorf("build %s: %w", build.schema, err)
-			}
-			row := db.Tenants().QueryRowContext(ctx, fingerprintOf(build.schema))
-			var name string
-			if err := row.Scan(&name, &fingerprints[i]); err != nil {
-				return fmt.Errorf("fingerprint %s: %w", build.schema, err)
-			}
-		}
-		return errUndo
-	})
-	switch {
-	case !errors.Is(err, errUndo):
-		return fault.Wrap("verify migrations", database.Classify(err))
-	case fingerprints[0] != fingerprints[1]:
+	planned, err := tryBuild(ctx, db, built(dir.migrations), nil)
+	if err != nil {
+		return fault.Wrap("verify migrations", err)
+	}
+	wanted, err := tryBuild(ctx, db, joined(createRevisions)+desired, nil)
+	if err != nil {
+		return fault.Wrap("verify migrations", err)
+	}
+	if planned != wanted {
 		return fault.Wrap("verify migrations", ErrDisagree)
 	}
 	return nil
 }
 
+// scratchSchema is built in transactions that are rolled back, and never seen by
+// others. Whoever builds it at the same time waits.
+var scratchSchema = tenant.MustParse("tenant_verify")
+
 // errUndo rolls back what was built to be looked at.
 var errUndo = errors.New("built to be looked at")
+
+// tryBuild builds [scratchSchema] by statements, does work in it if there is any,
+// and returns the fingerprint that it has then. Nothing of it stays.
+func tryBuild(ctx context.Context, db *database.DB, statements string, work func(ctx context.Context) error) (fingerprint string, err error) {
+	err = db.InSystemTx(ctx, func(ctx context.Context) error {
+		ctx = tenant.NewContext(ctx, scratchSchema)
+		if _, err := db.Tenants().ExecContext(ctx, `CREATE SCHEMA "`+scratchSchema.String()+"\";\n"+statements); err != nil {
+			return fmt.Errorf("build: %w", err)
+		}
+		if work != nil {
+			if err := work(ctx); err != nil {
+				return err
+			}
+		}
+		var name string
+		if err := db.Tenants().QueryRowContext(ctx, fingerprintOf(scratchSchema)).Scan(&name, &fingerprint); err != nil {
+			return fmt.Errorf("fingerprint: %w", err)
+		}
+		return errUndo
+	})
+	if !errors.Is(err, errUndo) {
+		return "", database.Classify(err)
+	}
+	return fingerprint, nil
+}
