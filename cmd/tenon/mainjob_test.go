@@ -239,6 +239,38 @@ func TestMainJob(t *testing.T) {
 		}
 	})
 
+	t.Run("a tenant in the middle of a rollout", func(t *testing.T) {
+		db, err := pgx.Connect(t.Context(), p.DatabaseURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close(context.Background())
+		var version string
+		if err := db.QueryRow(t.Context(), `SELECT schema_version FROM public.tenants WHERE id = $1`, testcorp.ID).Scan(&version); err != nil {
+			t.Fatal(err)
+		}
+		set := func(version string) {
+			t.Helper()
+			if _, err := db.Exec(t.Context(), `UPDATE public.tenants SET schema_version = $1 WHERE id = $2`, version, testcorp.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		set("20200101000000")
+		for who, want := range map[string]int{"stranger": http.StatusServiceUnavailable, "owner": http.StatusNotFound} {
+			got := p.call(t, "GET", "/api/tenants/testcorp/projects", tokens[who], nil)
+			if got.status != want || want == http.StatusServiceUnavailable && got.header.Get("Retry-After") == "" {
+				t.Errorf("%s: %d %v %s, want %d", who, got.status, got.header, got.body, want)
+			}
+		}
+		if got := p.call(t, "GET", "/api/tenants/acme/projects", tokens["owner"], nil); got.status != http.StatusOK {
+			t.Errorf("another tenant: %d %s", got.status, got.body)
+		}
+		set(version)
+		if got := p.call(t, "GET", "/api/tenants/testcorp/projects", tokens["stranger"], nil); got.status != http.StatusOK {
+			t.Errorf("after the rollout: %d %s", got.status, got.body)
+		}
+	})
+
 	t.Run("a deleted organization", func(t *testing.T) {
 		token := tokens["stranger"]
 		if _, err := p.organizations.Delete(t.Context(), testcorp.ID); err != nil {

@@ -87,7 +87,7 @@ func newEngine(db *database.DB) (*migrate.Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tenant: %w", err)
 	}
-	return migrate.New(db, public, tenants), nil
+	return migrate.New(db, public, tenants, migrate.WithOldest(migrations.OldestTenant)), nil
 }
 
 // operatorDatabase is the database that operators' commands work on: that of

@@ -83,6 +83,9 @@ func (s *Service) enter(ctx context.Context, session Session, slug string) (Acce
 	case err != nil:
 		return Access{}, err
 	}
+	if !s.tenants.Serves(t) {
+		return Access{}, s.outdated(ctx, session, t)
+	}
 	member, err := s.members.ByID(tenant.NewContext(ctx, t.Schema), session.AccountID)
 	switch {
 	case fault.Is(err, fault.NotFound):
@@ -95,6 +98,20 @@ func (s *Service) enter(ctx context.Context, session Session, slug string) (Acce
 		return Access{}, tenancy.ErrSuspended
 	}
 	return Access{Session: session, Tenant: t, Member: member}, nil
+}
+
+// outdated tells a member of a tenant whose schema cannot be worked on to come
+// back. The directory says who is one, without the tenant's schema; to everybody
+// else the tenant is as unknown as ever.
+func (s *Service) outdated(ctx context.Context, session Session, t tenancy.Tenant) error {
+	ids, err := s.directory.ActiveOrganizationsOf(ctx, session.AccountID)
+	switch {
+	case err != nil:
+		return err
+	case slices.Contains(ids, t.ID):
+		return tenancy.ErrOutdated
+	}
+	return errNeverMember
 }
 
 // mayBeNew reports whether the slug can be that of the organization in the

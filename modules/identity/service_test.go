@@ -413,3 +413,33 @@ func TestOnboardingRefuses(t *testing.T) {
 		t.Errorf("something was kept: %+v, %v", after, err)
 	}
 }
+
+// TestATenantOutsideOfTheServedVersions holds that its members are told to come
+// back, that nobody else learns of it, and that what was observed meanwhile is
+// not lost.
+func TestATenantOutsideOfTheServedVersions(t *testing.T) {
+	t.Parallel()
+	w := identitytest.NewWorld()
+	apply(t, w, acme())
+	w.Schemas.Outdated = []string{""} // schemas in memory have no version
+	for account, want := range map[string]fault.Kind{"user_ada": fault.Unavailable, "user_bob": fault.Unavailable, "user_eve": fault.NotFound} {
+		_, _, err := w.Service.Enter(t.Context(), sessionOf(account, ""), "acme")
+		if !fault.Is(err, want) {
+			t.Errorf("%s: %v, want %v", account, err, want)
+		}
+		if want == fault.Unavailable && fault.As(err).RetryAfter <= 0 {
+			t.Errorf("%s is not told when to come back", account)
+		}
+	}
+	eve := identity.Observation{Memberships: []identity.Membership{
+		{ID: "orgmem_3", OrganizationID: "org_acme", AccountID: "user_eve", ProviderRole: "org:member", CreatedAt: founded, UpdatedAt: founded},
+	}}
+	if err := w.Sync.Apply(t.Context(), eve); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("an observation of it: %v", err)
+	}
+	w.Schemas.Outdated = nil
+	apply(t, w, eve)
+	if _, access, err := w.Service.Enter(t.Context(), sessionOf("user_eve", ""), "acme"); err != nil || access.Member.Role != identity.RoleMember {
+		t.Errorf("after the upgrade: %+v, %v", access.Member, err)
+	}
+}

@@ -160,6 +160,9 @@ func (s *Sync) project(ctx context.Context, organizationID string) error {
 	if err != nil || t.Schema.IsZero() {
 		return err
 	}
+	if !s.tenants.Serves(t) {
+		return tenancy.ErrOutdated // whoever observed it comes back
+	}
 	ctx = tenant.NewContext(ctx, t.Schema)
 	stored, err := s.members.All(ctx)
 	if err != nil {

@@ -50,6 +50,8 @@ type Provisioner interface {
 	// must not be called within one. What an interrupted call leaves is
 	// destroyed by the next; a schema that does not exist is no error.
 	Deprovision(ctx context.Context, schema tenant.Schema) error
+	// Serves reports whether this program can work on a schema at version.
+	Serves(version string) bool
 }
 
 // Transactor runs fn in one transaction over the registry and every tenant's
@@ -62,6 +64,10 @@ type Transactor interface {
 // ErrNotFound is what a caller gets for a tenant that does not exist, and for
 // one they are no member of: the two cannot be told apart from outside.
 var ErrNotFound = fault.New(fault.NotFound, "There is no such organization, or you are not a member of it.")
+
+// ErrOutdated is what the members of a tenant get whose schema this program
+// cannot work on, in the middle of a rollout. Everybody else is served.
+var ErrOutdated = fault.New(fault.Unavailable, "This organization is being upgraded. Nothing is lost; please try again in a moment.").WithRetryAfter(30 * time.Second)
 
 // ErrSuspended is what the members of a suspended tenant get.
 var ErrSuspended = fault.New(fault.Suspended, "This organization is suspended. Its data is safe. Ask its owner or our support.")

@@ -63,6 +63,10 @@ func (s *Service) Among(ctx context.Context, ids []string) ([]Tenant, error) {
 	return tenants, fault.Wrap("list tenants", err)
 }
 
+// Serves reports whether this program can work in a tenant's schema at its
+// present version.
+func (s *Service) Serves(t Tenant) bool { return s.provisioner.Serves(t.SchemaVersion) }
+
 // List returns at most limit tenants after the one with the given slug, ordered
 // by slug.
 func (s *Service) List(ctx context.Context, after Slug, limit int) ([]Tenant, error) {

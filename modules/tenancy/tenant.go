@@ -21,8 +21,11 @@ type Tenant struct {
 	// It differs from Slug while that one is taken, reserved or not valid.
 	RequestedSlug string
 	// Schema is where the tenant's data lives; it never changes.
-	Schema   tenant.Schema
-	ImageURL string
+	Schema tenant.Schema
+	// SchemaVersion is the migration that the schema is at. It is read from the
+	// registry and never written by this module: it moves with the schema.
+	SchemaVersion string
+	ImageURL      string
 	// Active is false while the tenant is suspended: nobody gets in, nothing
 	// is lost.
 	Active bool

@@ -32,6 +32,7 @@ type tenantRow struct {
 	Slug          string    `bun:"slug"`
 	RequestedSlug string    `bun:"requested_slug"`
 	SchemaName    string    `bun:"schema_name"`
+	SchemaVersion string    `bun:"schema_version,scanonly"`
 	ImageURL      string    `bun:"image_url"`
 	IsActive      bool      `bun:"is_active"`
 	CreatedAt     time.Time `bun:"created_at"`
@@ -71,6 +72,7 @@ func (row *tenantRow) tenant() (tenancy.Tenant, error) {
 		Slug:          slug,
 		RequestedSlug: row.RequestedSlug,
 		Schema:        schema,
+		SchemaVersion: row.SchemaVersion,
 		ImageURL:      row.ImageURL,
 		Active:        row.IsActive,
 		CreatedAt:     row.CreatedAt,

@@ -132,6 +132,18 @@ func TestInterruptedProvisioning(t *testing.T) {
 	if err != nil || whole.Slug.String() != "acme" || schemas(t, db) != 1 {
 		t.Errorf("%+v, %v", whole, err)
 	}
+	stored, err := bunrepo.NewRegistry(db).ByID(t.Context(), organization.ID)
+	if err != nil || stored.SchemaVersion == "" {
+		t.Errorf("its version is %q, %v", stored.SchemaVersion, err)
+	}
+	// The version is the engine's to write.
+	stored.Name, stored.SchemaVersion = "Renamed", "another"
+	if err := bunrepo.NewRegistry(db).Update(t.Context(), stored); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := bunrepo.NewRegistry(db).ByID(t.Context(), organization.ID); err != nil || again.SchemaVersion == "another" || again.Name != "Renamed" {
+		t.Errorf("%+v, %v", again, err)
+	}
 }
 
 // TestPurge destroys a tenant with more tables than one transaction should lock,

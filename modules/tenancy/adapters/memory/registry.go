@@ -166,7 +166,7 @@ func (r *Registry) Update(ctx context.Context, t tenancy.Tenant) error {
 			return fault.New(fault.Conflict, "Another tenant has this slug.")
 		}
 	}
-	t.Schema, t.CreatedAt = stored.Schema, stored.CreatedAt
+	t.Schema, t.SchemaVersion, t.CreatedAt = stored.Schema, stored.SchemaVersion, stored.CreatedAt
 	r.tenants[t.ID] = t
 	return nil
 }
@@ -178,6 +178,8 @@ type Schemas struct {
 	// Fail, when set, is asked when a schema is made or destroyed; tests use it
 	// to fail in the middle of either.
 	Fail func(tenant.Schema) error
+	// Outdated are the versions that cannot be served.
+	Outdated []string
 }
 
 // NewSchemas returns a database without schemas.
@@ -211,6 +213,10 @@ func (s *Schemas) Provision(ctx context.Context, schema tenant.Schema) error {
 	}
 	return nil
 }
+
+// Serves implements [tenancy.Provisioner]: schemas in memory have no versions,
+// unless a test names those that cannot be served.
+func (s *Schemas) Serves(version string) bool { return !slices.Contains(s.Outdated, version) }
 
 // Deprovision implements [tenancy.Provisioner].
 func (s *Schemas) Deprovision(ctx context.Context, schema tenant.Schema) error {
