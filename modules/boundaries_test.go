@@ -150,11 +150,11 @@ var rules = []struct {
 		},
 	},
 	{
-		name:   "Bun stays in repositories",
-		broken: only([]string{"github.com/uptrace/bun"}, "platform/database", "modules/*/adapters/bunrepo"),
+		name:   "Bun stays in repositories and the migration engine",
+		broken: only([]string{"github.com/uptrace/bun"}, "platform/database", "platform/migrate", "modules/*/adapters/bunrepo"),
 		planted: []importOf{
 			{folder: "modules/projects/adapters/web", path: "github.com/uptrace/bun"},
-			{folder: "platform/migrate", path: "github.com/uptrace/bun/dialect/pgdialect"},
+			{folder: "platform/httpserver", path: "github.com/uptrace/bun/dialect/pgdialect"},
 		},
 	},
 	{
