@@ -256,13 +256,13 @@ func rehearsedIn(err error) time.Duration {
 
 // scanMembers reads id, schema and version of tenants that go to a version.
 func scanMembers(rows *sql.Rows, to string) (members []fleetMember, err error) {
-	defer rows.Close()
-	for rows.Next() {
+	err = each(rows, func() error {
 		m := fleetMember{to: to}
 		if err := rows.Scan(&m.id, &m.schema, &m.version); err != nil {
-			return nil, err
+			return err
 		}
 		members = append(members, m)
-	}
-	return members, database.Classify(rows.Err())
+		return nil
+	})
+	return members, err
 }
