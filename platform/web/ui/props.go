@@ -243,7 +243,10 @@ type FormProps struct {
 }
 
 func (p FormProps) attributes() templ.Attributes {
-	attributes := templ.Attributes{"action": p.Action}
+	attributes := templ.Attributes{}
+	if p.Action != "" {
+		attributes["action"] = string(p.Action) // of other types than string, templ renders none
+	}
 	get := strings.EqualFold(p.Method, "get")
 	if get {
 		attributes["method"] = "get"

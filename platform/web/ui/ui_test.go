@@ -53,3 +53,20 @@ func TestInitials(t *testing.T) {
 		}
 	}
 }
+
+// TestFormAction holds that a form goes where it is meant to, escaped, and to its
+// own page without an address.
+func TestFormAction(t *testing.T) {
+	t.Parallel()
+	for action, want := range map[templ.SafeURL]string{
+		"/acme/form":         ` action="/acme/form"`,
+		`/a?b=1&c="><script`: ` action="/a?b=1&amp;c=&#34;&gt;&lt;script"`,
+	} {
+		if html := render(t, ui.Form(ui.FormProps{Action: action})); !strings.Contains(html, want) {
+			t.Errorf("%q renders %s", action, html)
+		}
+	}
+	if html := render(t, ui.Form(ui.FormProps{})); strings.Contains(html, "action=") {
+		t.Errorf("without an address: %s", html)
+	}
+}
