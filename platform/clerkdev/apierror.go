@@ -29,6 +29,8 @@ func errNotFound(what string) *apiError {
 	return &apiError{http.StatusNotFound, "resource_not_found", "not found", "No " + what + " was found with the given identifier.", ""}
 }
 
+var errUnknownURL = &apiError{http.StatusNotFound, "resource_not_found", "not found", "The URL was not found, or the local emulator does not implement it.", ""}
+
 func errMissing(param string) *apiError {
 	return &apiError{http.StatusUnprocessableEntity, "form_param_missing", "is missing", param + " must be included.", param}
 }

@@ -103,7 +103,7 @@ func (e *Emulator) Backend() http.Handler {
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		e.answer(w, nil, &apiError{http.StatusNotFound, "resource_not_found", "not found", "The URL was not found, or the local emulator does not implement it.", ""})
+		e.answer(w, nil, errUnknownURL)
 	})
 	return e.authorized(mux)
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"time"
 
 	svix "github.com/svix/svix-webhooks/go"
 )
@@ -30,6 +32,27 @@ type Event struct {
 
 // Delivered reports whether the application accepted the event.
 func (e *Event) Delivered() bool { return e.DeliveredAt != 0 }
+
+// accepted is the time of acceptance, zero before.
+func (e *Event) accepted() time.Time {
+	if !e.Delivered() {
+		return time.Time{}
+	}
+	return time.UnixMilli(e.DeliveredAt)
+}
+
+// times says how often.
+func times(n int) string {
+	switch n {
+	case 0:
+		return "never"
+	case 1:
+		return "once"
+	case 2:
+		return "twice"
+	}
+	return strconv.Itoa(n) + " times"
+}
 
 // envelope is a webhook's body.
 type envelope struct {

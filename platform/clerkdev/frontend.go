@@ -64,8 +64,9 @@ func (n *nonces) take(nonce string) ([]string, bool) {
 	return h.directives, ok && time.Now().Before(h.expires)
 }
 
-// Frontend returns the Frontend API and the account portal, whose paths begin
-// with /__clerk. The application mounts it under its own origin. It protects
+// Frontend returns the Frontend API, the account portal and, at /__clerk/
+// itself, pages that show what the instance knows and did. All of their paths
+// begin with /__clerk. The application mounts it under its own origin. It protects
 // itself against posts of other sites, and against names that lead other sites'
 // pages to this machine.
 func (e *Emulator) Frontend() http.Handler {
@@ -76,7 +77,11 @@ func (e *Emulator) Frontend() http.Handler {
 	mux.HandleFunc("GET "+mountPath+"/.well-known/jwks.json", func(w http.ResponseWriter, _ *http.Request) {
 		e.view(func(s *state) { writeJSON(w, http.StatusOK, e.jwks(s)) })
 	})
+	mux.HandleFunc(mountPath+"/v1/", func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, e.logger, errUnknownURL)
+	})
 	e.mountPortal(mux)
+	e.mountConsole(mux)
 	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := loopbackURL("http://" + r.Host); err != nil {
 			http.Error(w, "the local Clerk emulator answers under names of this machine only", http.StatusMisdirectedRequest)

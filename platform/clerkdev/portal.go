@@ -48,23 +48,29 @@ func (e *Emulator) mountPortal(mux *http.ServeMux) {
 		"POST /sign-out":            e.postSignOut,
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
-		mux.HandleFunc(method+" "+mountPath+path, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Security-Policy", web.ContentSecurityPolicy())
-			w.Header().Set("Referrer-Policy", "same-origin")
-			w.Header().Set("X-Content-Type-Options", "nosniff")
-			r = r.WithContext(web.NewContext(r.Context(), e.shell()))
-			if err := e.visit(w, r, handle); err != nil {
-				e.showError(w, r, err)
-			}
-		})
+		e.mountPage(mux, method+" "+mountPath+path, func(w http.ResponseWriter, r *http.Request) error { return e.visit(w, r, handle) })
 	}
+	e.mountPage(mux, mountPath+"/", func(http.ResponseWriter, *http.Request) error { return errNotFound("page") })
 }
 
-func (e *Emulator) shell() *web.Shell { return new(web.Shell) }
+// mountPage serves a page for people, with the headers that pages have.
+func (e *Emulator) mountPage(mux *http.ServeMux, pattern string, handle func(http.ResponseWriter, *http.Request) error) {
+	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", web.ContentSecurityPolicy())
+		w.Header().Set("Referrer-Policy", "same-origin")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		r = r.WithContext(web.NewContext(r.Context(), new(web.Shell)))
+		if err := handle(w, r); err != nil {
+			e.showError(w, r, err)
+		}
+	})
+}
+
+var errUnreadableForm = fault.New(fault.Invalid, "The form could not be read.")
 
 func (e *Emulator) visit(w http.ResponseWriter, r *http.Request, handle func(*visit) error) error {
 	if err := r.ParseForm(); err != nil {
-		return fault.New(fault.Invalid, "The form could not be read.").WithCause(err)
+		return errUnreadableForm.WithCause(err)
 	}
 	back, err := e.ownURL(r.Form.Get(redirectParam))
 	if err != nil {
@@ -133,6 +139,9 @@ func (e *Emulator) showError(w http.ResponseWriter, r *http.Request, err error) 
 	status, shown := http.StatusInternalServerError, fault.As(err)
 	if known, ok := errors.AsType[*apiError](err); ok {
 		status, shown = known.status, fault.New(fault.Invalid, known.long)
+		if known.status == http.StatusNotFound {
+			shown = fault.New(fault.NotFound, known.long)
+		}
 	} else if shown.Kind == fault.Invalid {
 		status = http.StatusBadRequest
 	}
@@ -194,13 +203,10 @@ const maxKnown = 50
 
 func (e *Emulator) knownPeople() (people []knownPerson) {
 	e.view(func(s *state) {
-		users := make([]*user, 0, len(s.Users))
-		for _, u := range s.Users {
-			users = append(users, u)
-		}
-		slices.SortFunc(users, func(a, b *user) int { return int(a.CreatedAt - b.CreatedAt) })
+		users := s.newestUsers()
+		slices.Reverse(users)
 		for _, u := range users[:min(len(users), maxKnown)] {
-			p := knownPerson{id: u.ID, name: strings.TrimSpace(text(u.FirstName) + " " + text(u.LastName)), email: u.primaryEmail()}
+			p := knownPerson{id: u.ID, name: u.name(), email: u.primaryEmail()}
 			for _, m := range s.membershipsOf(u.ID) {
 				p.organizations = append(p.organizations, s.Organizations[m.OrganizationID].Name)
 			}

@@ -1,10 +1,12 @@
 package clerkdev
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -434,6 +436,13 @@ func (s *state) membershipsOf(userID string) []*membership {
 	slices.SortFunc(all, func(a, b *membership) int { return int(a.CreatedAt - b.CreatedAt) })
 	return all
 }
+
+// newestUsers returns everybody, the newest first.
+func (s *state) newestUsers() []*user {
+	return slices.SortedFunc(maps.Values(s.Users), func(a, b *user) int { return cmp.Compare(b.CreatedAt, a.CreatedAt) })
+}
+
+func (u *user) name() string { return strings.TrimSpace(text(u.FirstName) + " " + text(u.LastName)) }
 
 func (u *user) primaryEmail() string {
 	for _, email := range u.Emails {

@@ -1,0 +1,232 @@
+package clerkdev
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/web"
+	"github.com/tenonhq/tenon/platform/web/ui"
+)
+
+// The console: pages for whoever develops the application, to see what the
+// instance knows and what it told the application, and to tell it again.
+
+func (e *Emulator) mountConsole(mux *http.ServeMux) {
+	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /{$}":            e.showEvents,
+		"GET /events/{event}": e.showEvent,
+		"POST /events/replay": e.postReplay,
+		"POST /delivery":      e.postDelivery,
+		"GET /people":         e.showPeople,
+		"GET /organizations":  e.showOrganizations,
+	} {
+		method, path, _ := strings.Cut(pattern, " ")
+		e.mountPage(mux, method+" "+mountPath+path, func(w http.ResponseWriter, r *http.Request) error {
+			if err := r.ParseForm(); err != nil {
+				return errUnreadableForm.WithCause(err)
+			}
+			return handle(w, r.WithContext(web.NewContext(r.Context(), consoleShell(r))))
+		})
+	}
+}
+
+func consoleShell(r *http.Request) *web.Shell {
+	shell := &web.Shell{Tenant: &web.Tenant{Name: "Clerk emulator", Slug: "development only", Base: mountPath}}
+	for _, item := range []web.NavigationItem{
+		{Label: "Events", Icon: "webhook", Path: "/"},
+		{Label: "People", Icon: "users", Path: "/people"},
+		{Label: "Organizations", Icon: "building-2", Path: "/organizations"},
+	} {
+		item.Current = r.URL.Path == mountPath+item.Path || item.Path == "/" && strings.HasPrefix(r.URL.Path, mountPath+"/events/")
+		shell.Navigation = append(shell.Navigation, item)
+	}
+	return shell
+}
+
+const (
+	consoleRows = 50  // of events on a page
+	consoleList = 200 // of people or organizations
+)
+
+// newestOf describes a list of which n are shown.
+func newestOf(n, total int) string {
+	if n == total {
+		return "All that the instance knows, the newest first."
+	}
+	return fmt.Sprintf("The newest %d of %d.", n, total)
+}
+
+// console is what the page of events shows.
+type console struct {
+	events                   []Event // the newest first
+	older                    string  // the address of the next page, "" for none
+	total, waiting           int
+	people, organizations    int
+	webhookURL               string
+	hold, duplicate, shuffle bool
+	delay                    string // seconds, as they were typed
+	refused                  *fault.Error
+}
+
+func (e *Emulator) showEvents(w http.ResponseWriter, r *http.Request) error {
+	how := e.Delivery()
+	return e.renderEvents(w, r, http.StatusOK, console{
+		hold: how.Hold, duplicate: how.Duplicate, shuffle: how.Shuffle, delay: strconv.FormatFloat(how.Delay.Seconds(), 'f', -1, 64),
+	})
+}
+
+// renderEvents fills in what the page shows beside the form of deliveries.
+func (e *Emulator) renderEvents(w http.ResponseWriter, r *http.Request, status int, page console) error {
+	page.webhookURL = e.webhookURL
+	before := r.URL.Query().Get("before")
+	e.view(func(s *state) {
+		page.total, page.people, page.organizations = len(s.Events), len(s.Users), len(s.Organizations)
+		reached := before == ""
+		for _, event := range slices.Backward(s.Events) {
+			if !event.Delivered() {
+				page.waiting++
+			}
+			switch {
+			case !reached:
+				reached = event.ID == before
+			case len(page.events) < consoleRows:
+				page.events = append(page.events, *event)
+			case page.older == "":
+				page.older = mountPath + "/?before=" + page.events[consoleRows-1].ID
+			}
+		}
+	})
+	return web.Render(w, r, status, "Events", eventsPage(page))
+}
+
+func (e *Emulator) showEvent(w http.ResponseWriter, r *http.Request) error {
+	var found *Event
+	e.view(func(s *state) {
+		if at := slices.IndexFunc(s.Events, func(event *Event) bool { return event.ID == r.PathValue("event") }); at >= 0 {
+			found = new(*s.Events[at])
+		}
+	})
+	if found == nil {
+		return errNotFound("event")
+	}
+	var payload bytes.Buffer
+	if err := json.Indent(&payload, found.Payload, "", "  "); err != nil {
+		return fmt.Errorf("clerkdev: indent %s: %w", found.ID, err)
+	}
+	return web.Render(w, r, http.StatusOK, found.Type, eventPage(*found, payload.String()))
+}
+
+// lateness is how late a late event is: long enough for others to overtake it,
+// and to watch.
+const lateness = 10 * time.Second
+
+// replays are the ways to send events again, in the order of their buttons.
+var replays = []struct {
+	name, label, icon, done string
+	how                     Delivery
+}{
+	{"again", "Send again", "send", "sent again", Delivery{}},
+	{"twice", "Send twice", "copy", "sent twice", Delivery{Duplicate: true}},
+	{"late", "Send 10 seconds late", "clock", "sent in 10 seconds", Delivery{Delay: lateness}},
+	{"shuffled", "Send out of order", "workflow", "sent out of order", Delivery{Shuffle: true}},
+}
+
+func (e *Emulator) postReplay(w http.ResponseWriter, r *http.Request) error {
+	ids := r.PostForm["event"]
+	back := mountPath + "/"
+	if len(ids) == 0 {
+		web.Redirect(w, r, back, &web.Flash{Kind: ui.Error, Message: "Choose the events to send first."})
+		return nil
+	}
+	for _, replay := range replays {
+		if replay.name != r.PostForm.Get("how") {
+			continue
+		}
+		// As they happened, whatever the order of the boxes.
+		known := e.Events()
+		place := map[string]int{}
+		for n, event := range known {
+			place[event.ID] = n
+		}
+		slices.SortStableFunc(ids, func(a, b string) int { return cmp.Compare(place[a], place[b]) })
+		if err := e.Replay(replay.how, slices.Compact(ids)...); err != nil {
+			return err
+		}
+		web.Redirect(w, r, back, &web.Flash{Kind: ui.Success, Message: "Events to be " + replay.done + ": " + strconv.Itoa(len(slices.Compact(ids))) + "."})
+		return nil
+	}
+	return errValue("how", "The form does not say how to send the events.")
+}
+
+const longestDelay = time.Hour
+
+func (e *Emulator) postDelivery(w http.ResponseWriter, r *http.Request) error {
+	is := func(name string) bool { return r.PostForm.Has(name) }
+	page := console{hold: is("hold"), duplicate: is("duplicate"), shuffle: is("shuffle"), delay: strings.TrimSpace(r.PostForm.Get("delay"))}
+	seconds, err := strconv.ParseFloat(cmp.Or(page.delay, "0"), 64)
+	if err != nil || !(seconds >= 0 && seconds <= longestDelay.Seconds()) { // so that NaN is refused
+		page.refused = fault.InvalidFields(fault.Field{Name: "delay", Message: "Enter seconds, from 0 to 3600."})
+		return e.renderEvents(w, r, http.StatusUnprocessableEntity, page)
+	}
+	e.SetDelivery(Delivery{Hold: page.hold, Duplicate: page.duplicate, Shuffle: page.shuffle, Delay: time.Duration(seconds * float64(time.Second))})
+	web.Redirect(w, r, mountPath+"/", &web.Flash{Kind: ui.Success, Message: "From now on events are delivered like this."})
+	return nil
+}
+
+// consolePerson is one row of the page of people.
+type consolePerson struct {
+	id, name, email string
+	banned          bool
+	memberships     []string
+	lastSignIn      time.Time
+}
+
+func (e *Emulator) showPeople(w http.ResponseWriter, r *http.Request) error {
+	var people []consolePerson
+	total := 0
+	e.view(func(s *state) {
+		users := s.newestUsers()
+		total = len(users)
+		for _, u := range users[:min(total, consoleList)] {
+			p := consolePerson{id: u.ID, name: u.name(), email: u.primaryEmail(), banned: u.Banned}
+			for _, m := range s.membershipsOf(u.ID) {
+				p.memberships = append(p.memberships, s.Organizations[m.OrganizationID].Name+" ("+s.roleName(m.Role)+")")
+			}
+			if u.LastSignInAt != nil {
+				p.lastSignIn = time.UnixMilli(*u.LastSignInAt)
+			}
+			people = append(people, p)
+		}
+	})
+	return web.Render(w, r, http.StatusOK, "People", peoplePage(people, newestOf(len(people), total)))
+}
+
+// consoleOrganization is one row of the page of organizations.
+type consoleOrganization struct {
+	id, name, slug       string
+	members, invitations int64
+	createdAt            time.Time
+}
+
+func (e *Emulator) showOrganizations(w http.ResponseWriter, r *http.Request) error {
+	var organizations []consoleOrganization
+	e.view(func(s *state) {
+		for _, o := range s.Organizations {
+			organizations = append(organizations, consoleOrganization{
+				o.ID, o.Name, o.Slug, s.memberCount(o.ID), s.pendingInvitationCount(o.ID), time.UnixMilli(o.CreatedAt),
+			})
+		}
+	})
+	slices.SortFunc(organizations, func(a, b consoleOrganization) int { return b.createdAt.Compare(a.createdAt) })
+	total := len(organizations)
+	organizations = organizations[:min(total, consoleList)]
+	return web.Render(w, r, http.StatusOK, "Organizations", organizationsPage(organizations, newestOf(len(organizations), total)))
+}
