@@ -127,7 +127,10 @@ func (s *Service) provision(ctx context.Context, o Organization) (Tenant, error)
 	if err := s.registry.Insert(ctx, t); err != nil {
 		return Tenant{}, err
 	}
-	return t, s.provisioner.Provision(ctx, t.Schema)
+	if err := s.provisioner.Provision(ctx, t.Schema); err != nil {
+		return Tenant{}, err
+	}
+	return s.registry.ByID(ctx, t.ID) // with the version that it was provisioned at
 }
 
 func (s *Service) change(ctx context.Context, current Tenant, o Organization) (Tenant, error) {

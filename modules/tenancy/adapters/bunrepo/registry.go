@@ -32,7 +32,7 @@ type tenantRow struct {
 	Slug          string    `bun:"slug"`
 	RequestedSlug string    `bun:"requested_slug"`
 	SchemaName    string    `bun:"schema_name"`
-	SchemaVersion string    `bun:"schema_version,scanonly"`
+	SchemaVersion string    `bun:"schema_version"`
 	ImageURL      string    `bun:"image_url"`
 	IsActive      bool      `bun:"is_active"`
 	CreatedAt     time.Time `bun:"created_at"`
@@ -178,13 +178,13 @@ func (r *Registry) Lock(ctx context.Context, keys ...string) error {
 
 // Insert implements [tenancy.Registry].
 func (r *Registry) Insert(ctx context.Context, t tenancy.Tenant) error {
-	_, err := r.db.NewInsert().Model(rowOf(t)).Exec(ctx)
+	_, err := r.db.NewInsert().Model(rowOf(t)).ExcludeColumn("schema_version").Exec(ctx)
 	return fault.Wrap("insert tenant", classify(err))
 }
 
 // Update implements [tenancy.Registry].
 func (r *Registry) Update(ctx context.Context, t tenancy.Tenant) error {
-	result, err := r.db.NewUpdate().Model(rowOf(t)).ExcludeColumn("id", "schema_name", "created_at").WherePK().Exec(ctx)
+	result, err := r.db.NewUpdate().Model(rowOf(t)).ExcludeColumn("id", "schema_name", "schema_version", "created_at").WherePK().Exec(ctx)
 	if err != nil {
 		return fault.Wrap("update tenant", classify(err))
 	}
