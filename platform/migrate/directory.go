@@ -200,3 +200,14 @@ func (d *Directory) index(version string) (n int, ok bool) {
 	at := slices.IndexFunc(d.migrations, func(m Migration) bool { return m.Version == version })
 	return at + 1, at >= 0
 }
+
+// Script returns the statements of the migrations up to version, for building
+// what it is somewhere else; ok is false for a version that the directory does
+// not have.
+func (d *Directory) Script(version string) (script string, ok bool) {
+	n, ok := d.index(version)
+	for _, m := range d.migrations[:n] {
+		script += joined(m.inTransaction()...)
+	}
+	return script, ok
+}

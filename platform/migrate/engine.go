@@ -78,7 +78,14 @@ const (
 )
 
 //go:embed fingerprint.sql
-var fingerprintSQL string
+var linesSQL string
+
+// fingerprintSQL is one row (schema_name, fingerprint) for each schema.
+var fingerprintSQL = linesSQL + `SELECT s.name AS schema_name,
+    encode(sha256(convert_to(coalesce(string_agg(l.line, E'\n' ORDER BY l.line COLLATE "C"), ''), 'UTF8')), 'hex') AS fingerprint
+FROM spaces s
+LEFT JOIN lines l ON l.space = s.oid
+GROUP BY s.name`
 
 // SQLSTATEs of our own, for what a guard finds under the lock. The class is one
 // that neither the standard nor PostgreSQL uses.
@@ -145,9 +152,17 @@ func recordKnown(schema tenant.Schema, version, fingerprint string) string {
 		" WHERE schema_name = " + literal(schema.String()) + " RETURNING schema_fingerprint"
 }
 
-// fingerprintOf is the query of one schema's name and fingerprint.
-func fingerprintOf(schema tenant.Schema) string {
-	return "WITH spaces (oid, name) AS (SELECT oid, nspname FROM pg_namespace WHERE nspname = " + literal(schema.String()) + "),\n" + fingerprintSQL
+// fingerprintOf is the query of schemas' names and fingerprints.
+func fingerprintOf(schemas ...tenant.Schema) string { return spaces(schemas...) + fingerprintSQL }
+
+// spaces names the schemas that a query of the catalog is about; those that do
+// not exist are left out.
+func spaces(schemas ...tenant.Schema) string {
+	names := make([]string, len(schemas))
+	for i, schema := range schemas {
+		names[i] = literal(schema.String())
+	}
+	return "WITH spaces (oid, name) AS (SELECT oid, nspname FROM pg_namespace WHERE nspname IN (" + strings.Join(names, ", ") + ")),\n"
 }
 
 // Provision makes a tenant's schema at the latest version, within the

@@ -1,5 +1,5 @@
--- One row (schema_name, fingerprint) for each schema of the CTE "spaces"
--- (oid, name), which the caller puts in front.
+-- The CTE "lines" (space, line): what is in each schema of the CTE "spaces"
+-- (oid, name), which the caller puts in front, with the query behind.
 --
 -- Relations, functions and types are found through pg_depend, whose index
 -- leads from a schema to what is in it; pg_class has no index by schema, and
@@ -19,7 +19,7 @@ relations AS (
     FROM spaces s
     JOIN pg_depend d ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = s.oid AND d.classid = 'pg_type'::regclass
     JOIN pg_type t ON t.oid = d.objid
-), lines (space, line) AS (
+), printed (space, line) AS (
     SELECT space, concat_ws(' ', 'relation', relkind, quote_ident(relname), relpersistence, reloptions, relrowsecurity, relforcerowsecurity, relreplident,
         CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(oid) END,
         CASE WHEN relispartition THEN (SELECT string_agg(inhparent::regclass::text, ',' ORDER BY inhseqno) FROM pg_inherits WHERE inhrelid = relations.oid) END,
@@ -92,9 +92,6 @@ relations AS (
     SELECT t.space, concat_ws(' ', 'range', quote_ident(t.typname), format_type(g.rngsubtype, NULL), g.rngsubdiff::text)
     FROM types t
     JOIN pg_range g ON g.rngtypid = t.oid
+), lines (space, line) AS (
+    SELECT s.oid, replace(p.line, s.name || '.', '') FROM spaces s JOIN printed p ON p.space = s.oid
 )
-SELECT s.name AS schema_name,
-    encode(sha256(convert_to(coalesce(string_agg(replace(l.line, s.name || '.', ''), E'\n' ORDER BY replace(l.line, s.name || '.', '') COLLATE "C"), ''), 'UTF8')), 'hex') AS fingerprint
-FROM spaces s
-LEFT JOIN lines l ON l.space = s.oid
-GROUP BY s.name

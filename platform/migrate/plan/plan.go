@@ -22,7 +22,8 @@ import (
 	"ariga.io/atlas/sql/postgres"
 	"ariga.io/atlas/sql/schema"
 	"ariga.io/atlas/sql/sqltool"
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx" of the scratch database
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib" // also the driver "pgx" of the scratch database
 )
 
 // workSchema is the schema that everything is built in. Both states have it, one
@@ -265,4 +266,52 @@ func render(planned *atlas.Plan) (up, down string) {
 		}
 	}
 	return forward.String(), backward.String()
+}
+
+// Repair returns the statements that turn the schema called name, in the
+// database that url leads to, into what should builds; "" when Atlas sees no
+// difference. It only reads there, on a connection of its own, whose path Atlas
+// changes: url must not lead through a pooler. What the migrations' own table
+// holds is left alone, and views, functions and triggers are outside of what
+// Atlas' library compares.
+func Repair(ctx context.Context, scratch *Scratch, url, name, should string) (statements string, err error) {
+	wanted, err := scratch.build(ctx, script{"what the migrations say", should})
+	if err != nil {
+		return "", fmt.Errorf("build what the migrations say: %w", err)
+	}
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return "", errors.New("the database's URL is not one of PostgreSQL") // pgx's error may show the password
+	}
+	config.RuntimeParams["search_path"] = `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+	config.RuntimeParams["default_transaction_read_only"] = "on"
+	db := stdlib.OpenDB(*config)
+	db.SetMaxOpenConns(1)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	driver, err := postgres.Open(db)
+	if err != nil {
+		return "", fmt.Errorf("inspect %s: %w", name, err)
+	}
+	is, err := driver.InspectSchema(ctx, name, &schema.InspectOptions{Exclude: []string{"_migrations"}})
+	if err != nil {
+		return "", fmt.Errorf("inspect %s: %w", name, err)
+	}
+	is.Name = workSchema // as the other one, see above
+	changes, err := scratch.driver.SchemaDiff(is, wanted)
+	if err != nil {
+		return "", fmt.Errorf("compare: %w", err)
+	}
+	if len(changes) == 0 {
+		return "", nil
+	}
+	unqualified := ""
+	planned, err := scratch.driver.PlanChanges(ctx, "repair", changes, func(o *atlas.PlanOptions) {
+		o.SchemaQualifier = &unqualified
+		o.Mode = atlas.PlanModeInPlace
+	})
+	if err != nil {
+		return "", fmt.Errorf("plan: %w", err)
+	}
+	up, _ := render(planned)
+	return up, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tenonhq/tenon/platform/localpg/localpgtest"
 	"github.com/tenonhq/tenon/platform/migrate"
 	"github.com/tenonhq/tenon/platform/migrate/plan"
+	"github.com/tenonhq/tenon/platform/tenant"
 )
 
 func scratch(t *testing.T) *plan.Scratch {
@@ -176,5 +177,44 @@ func TestLint(t *testing.T) {
 	}
 	if found := codes(plan.LintOptions{}); strings.Contains(found, "TN101") {
 		t.Errorf("an index that blocks is reported without being asked: %s", found)
+	}
+}
+
+func TestRepair(t *testing.T) {
+	t.Parallel()
+	s, live := scratch(t), localpgtest.NewDatabase(t)
+	db := databasetest.Open(t, live)
+	const should = "CREATE TYPE mood AS ENUM ('fine', 'bad'); CREATE TABLE things (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, mood mood NOT NULL DEFAULT 'fine', name text NOT NULL); CREATE INDEX things_name ON things (name);"
+	for name, c := range map[string]struct {
+		altered string
+		want    []string
+	}{
+		"same":    {"", nil},
+		"altered": {"DROP INDEX things_name; ALTER TABLE things ALTER COLUMN name DROP NOT NULL, ADD COLUMN extra int;", []string{"CREATE INDEX \"things_name\" ON \"things\"", "DROP COLUMN \"extra\"", "SET NOT NULL"}},
+		"gone":    {"DROP TABLE things;", []string{"CREATE TABLE \"things\""}},
+	} {
+		schema := tenant.MustParse("tenant_" + name)
+		databasetest.CreateTenant(t, db, schema, "CREATE TABLE _migrations (id int);"+should+c.altered)
+		got, err := plan.Repair(t.Context(), s, live, schema.String(), should)
+		if err != nil || (got == "") != (len(c.want) == 0) || strings.Contains(got, "_migrations") || strings.Contains(got, "tenant_") {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
+		}
+		if _, err := db.Tenants().ExecContext(tenant.NewContext(t.Context(), schema), got+";SELECT 1"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if again, err := plan.Repair(t.Context(), s, live, schema.String(), should); err != nil || again != "" {
+			t.Errorf("%s: still %q, %v", name, again, err)
+		}
+	}
+	if _, err := plan.Repair(t.Context(), s, live, "tenant_nowhere", should); err == nil {
+		t.Error("a schema that does not exist is repaired")
+	}
+	if _, err := plan.Repair(t.Context(), s, "postgres://u:s3cr3t@%zz/", "tenant_same", should); err == nil || strings.Contains(err.Error(), "s3cr3t") {
+		t.Errorf("%v", err)
 	}
 }

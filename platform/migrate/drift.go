@@ -1,0 +1,327 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tenonhq/tenon/platform/database"
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/tenant"
+)
+
+// Drift is a tenant whose schema is not what the migrations of its version
+// build.
+type Drift struct {
+	Schema, Slug, Version string
+	// Missing is a schema that is gone from the database.
+	Missing bool
+	// Unknown is a version that this binary does not have; such a schema is held
+	// against the fingerprint that was recorded when it was migrated.
+	Unknown bool
+	// Lines are what differs: "- " and what should be there, "+ " and what is
+	// there instead. They are read for the first [MaxExplained] tenants.
+	Lines []string
+}
+
+// MaxExplained is how many tenants [Engine.Drift] reads the differences of.
+const MaxExplained = 50
+
+const (
+	// driftBatch is how many schemas one query of the catalog is about. The
+	// server sorts what it finds, and that should fit its memory.
+	driftBatch = 250
+	// auditBatch is how many tables _migrations one query reads; each takes two
+	// of the server's locks.
+	auditBatch = 200
+)
+
+// registered is a tenant as the registry has it.
+type registered struct {
+	schema                           tenant.Schema
+	slug, name, version, fingerprint string
+}
+
+// batches hands the tenants, or those that are named, to work, size at a time,
+// by several workers.
+func (e *Engine) batches(ctx context.Context, workers, size int, only []string, work func(ctx context.Context, batch []registered) error) error {
+	if workers <= 0 {
+		workers = DefaultWorkers
+	}
+	chosen, names := "true", []any(nil)
+	if len(only) > 0 {
+		if err := e.checkNames(ctx, "only", only); err != nil {
+			return err
+		}
+		chosen, names = matches, thrice(only)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(workers)
+	for after := ""; ; {
+		rows, err := e.db.Registry().QueryContext(ctx, `SELECT schema_name, slug, schema_version, schema_fingerprint FROM tenants
+			WHERE schema_name > ? AND `+chosen+` ORDER BY schema_name LIMIT ?`, append(append([]any{after}, names...), size)...)
+		var batch []registered
+		if err == nil {
+			err = each(rows, func() error {
+				var r registered
+				if err := rows.Scan(&r.name, &r.slug, &r.version, &r.fingerprint); err != nil {
+					return err
+				}
+				schema, err := tenant.Parse(r.name)
+				r.schema = schema
+				batch = append(batch, r)
+				return err
+			})
+		}
+		if err != nil || len(batch) == 0 {
+			if waited := group.Wait(); waited != nil {
+				return waited // which is what ended the query, if anything did
+			}
+			return database.Classify(err)
+		}
+		after = batch[len(batch)-1].name
+		group.Go(func() error { return work(ctx, batch) })
+	}
+}
+
+// inCatalog is a context for queries of the catalog. Its path leads to a schema
+// that does not exist, so that every name is printed with its schema, whoever
+// asks.
+func inCatalog(ctx context.Context) context.Context { return tenant.NewContext(ctx, scratchSchema) }
+
+// fingerprints reads those of schemas from the catalog.
+func (e *Engine) fingerprints(ctx context.Context, batch []registered) (map[string]string, error) {
+	schemas := make([]tenant.Schema, len(batch))
+	for i, r := range batch {
+		schemas[i] = r.schema
+	}
+	rows, err := e.db.Tenants().QueryContext(inCatalog(ctx), fingerprintOf(schemas...))
+	if err != nil {
+		return nil, database.Classify(err)
+	}
+	found := make(map[string]string, len(batch))
+	return found, each(rows, func() error {
+		var name, fingerprint string
+		err := rows.Scan(&name, &fingerprint)
+		found[name] = fingerprint
+		return err
+	})
+}
+
+// lines reads what is in a schema, in the order of the text.
+func (e *Engine) lines(ctx context.Context, schema tenant.Schema) (lines []string, err error) {
+	rows, err := e.db.Tenants().QueryContext(ctx, spaces(schema)+linesSQL+`SELECT line FROM lines ORDER BY line COLLATE "C"`)
+	if err != nil {
+		return nil, database.Classify(err)
+	}
+	return lines, each(rows, func() error {
+		var line string
+		err := rows.Scan(&line)
+		lines = append(lines, line)
+		return err
+	})
+}
+
+// Drift compares every tenant's schema, or those that are named, with what the
+// migrations of its version build, by fingerprint: columns, defaults,
+// constraints, indexes, views, functions, triggers, sequences and the rest. It
+// returns those that differ, ordered by schema, and how many it looked at.
+func (e *Engine) Drift(ctx context.Context, options Options) (drifts []Drift, looked int, err error) {
+	var (
+		mu       sync.Mutex
+		expected = map[string]string{}
+	)
+	want := func(ctx context.Context, r registered) (fingerprint string, known bool, err error) {
+		n, known := e.tenants.index(r.version)
+		if !known {
+			return r.fingerprint, false, nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if fingerprint, ok := expected[r.version]; ok {
+			return fingerprint, true, nil
+		}
+		fingerprint, err = tryBuild(ctx, e.db, built(e.tenants.migrations[:n]), nil)
+		expected[r.version] = fingerprint
+		return fingerprint, true, err
+	}
+	var found []Drift
+	err = e.batches(ctx, options.Workers, driftBatch, options.Only, func(ctx context.Context, batch []registered) error {
+		fingerprints, err := e.fingerprints(ctx, batch)
+		if err != nil {
+			return err
+		}
+		for _, r := range batch {
+			wanted, known, err := want(ctx, r)
+			if err != nil {
+				return err
+			}
+			fingerprint, exists := fingerprints[r.name]
+			mu.Lock()
+			if looked++; fingerprint != wanted {
+				found = append(found, Drift{Schema: r.name, Slug: r.slug, Version: r.version, Missing: !exists, Unknown: !known})
+			}
+			mu.Unlock()
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, looked, fault.Wrap("look for drift", err)
+	}
+	slices.SortFunc(found, func(a, b Drift) int { return strings.Compare(a.Schema, b.Schema) })
+	for i := range found[:min(len(found), MaxExplained)] {
+		if err := e.explainDrift(ctx, &found[i]); err != nil {
+			return nil, looked, fault.Wrap("look for drift", err)
+		}
+	}
+	return found, looked, nil
+}
+
+// explainDrift reads what differs.
+func (e *Engine) explainDrift(ctx context.Context, d *Drift) error {
+	if d.Missing || d.Unknown {
+		return nil
+	}
+	schema, err := tenant.Parse(d.Schema)
+	if err != nil {
+		return err
+	}
+	is, err := e.lines(inCatalog(ctx), schema)
+	if err != nil {
+		return err
+	}
+	n, _ := e.tenants.index(d.Version)
+	var should []string
+	if _, err := tryBuild(ctx, e.db, built(e.tenants.migrations[:n]), func(ctx context.Context) error {
+		should, err = e.lines(ctx, scratchSchema)
+		return err
+	}); err != nil {
+		return err
+	}
+	for len(is) > 0 || len(should) > 0 {
+		switch {
+		case len(is) == 0 || len(should) > 0 && should[0] < is[0]:
+			d.Lines, should = append(d.Lines, "- "+should[0]), should[1:]
+		case len(should) == 0 || is[0] < should[0]:
+			d.Lines, is = append(d.Lines, "+ "+is[0]), is[1:]
+		default:
+			is, should = is[1:], should[1:]
+		}
+	}
+	return nil
+}
+
+// Mismatch is something that the registry says and that is not so.
+type Mismatch struct {
+	// Schema is the tenant's, Slug how URLs name it; "" for a schema that the
+	// registry does not know.
+	Schema, Slug string
+	// Problem says what is wrong, in words.
+	Problem string
+}
+
+// Audit holds the registry against the database: every schema that it names is
+// there, and no other one that looks like a tenant's; the table of revisions in
+// each says what the version says; and the tables are what they were when they
+// were last migrated. It returns what is not so, ordered by schema, and how many
+// tenants it looked at.
+func (e *Engine) Audit(ctx context.Context, options Options) (mismatches []Mismatch, looked int, err error) {
+	var mu sync.Mutex
+	err = e.batches(ctx, options.Workers, auditBatch, options.Only, func(ctx context.Context, batch []registered) error {
+		fingerprints, err := e.fingerprints(ctx, batch)
+		if err != nil {
+			return err
+		}
+		recorded, err := e.recorded(ctx, batch)
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		looked += len(batch)
+		for _, r := range batch {
+			if problem := e.problem(r, fingerprints, recorded); problem != "" {
+				mismatches = append(mismatches, Mismatch{Schema: r.name, Slug: r.slug, Problem: problem})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, looked, fault.Wrap("audit the registry", err)
+	}
+	if len(options.Only) == 0 {
+		orphans, err := e.orphans(ctx)
+		if err != nil {
+			return nil, looked, fault.Wrap("audit the registry", err)
+		}
+		mismatches = append(mismatches, orphans...)
+	}
+	slices.SortFunc(mismatches, func(a, b Mismatch) int { return strings.Compare(a.Schema, b.Schema) })
+	return mismatches, looked, nil
+}
+
+func (e *Engine) problem(r registered, fingerprints map[string]string, recorded map[string]*string) string {
+	n, known := e.tenants.index(r.version)
+	fingerprint, exists := fingerprints[r.name]
+	revision, read := recorded[r.name]
+	switch {
+	case !exists:
+		return "its schema is gone from the database"
+	case !read || revision == nil:
+		return "its table _migrations is gone or empty"
+	case !known:
+		return fmt.Sprintf("it is at version %q, which this binary does not have", r.version)
+	case *revision != revisions(e.tenants.migrations[:n]):
+		return fmt.Sprintf("its table _migrations does not hold the files of version %s with their hashes", r.version)
+	case fingerprint != r.fingerprint:
+		return "its tables were altered since it was last migrated; see `tenon migrate drift`"
+	}
+	return ""
+}
+
+// recorded reads what the tables _migrations hold. PostgreSQL's export to XML is
+// the one way to read a table whose name is data without a statement for each.
+func (e *Engine) recorded(ctx context.Context, batch []registered) (map[string]*string, error) {
+	names := make([]string, len(batch))
+	for i, r := range batch {
+		names[i] = "(" + literal(r.name) + ")"
+	}
+	// The text goes through XML as hexadecimal digits, which need no escaping.
+	rows, err := e.db.Tenants().QueryContext(inCatalog(ctx), `SELECT name, convert_from(decode((xpath('/table/row/text/text()', query_to_xml(format(
+			'SELECT encode(convert_to(string_agg(filename || '' '' || hash, E''\n'' ORDER BY id), ''UTF8''), ''hex'') AS text FROM %I._migrations', name), false, false, '')))[1]::text, 'hex'), 'UTF8')
+		FROM (VALUES `+strings.Join(names, ", ")+`) spaces (name)
+		WHERE EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+			WHERE n.nspname = name AND c.relname = '_migrations' AND c.relkind = 'r' AND a.attname IN ('id', 'filename', 'hash') AND NOT a.attisdropped HAVING count(*) = 3)`)
+	if err != nil {
+		return nil, database.Classify(err)
+	}
+	recorded := make(map[string]*string, len(batch))
+	return recorded, each(rows, func() error {
+		var (
+			name string
+			text *string
+		)
+		err := rows.Scan(&name, &text)
+		recorded[name] = text
+		return err
+	})
+}
+
+// orphans are schemas named as tenants' that the registry does not know.
+func (e *Engine) orphans(ctx context.Context) (mismatches []Mismatch, err error) {
+	rows, err := e.db.Registry().QueryContext(ctx, `SELECT nspname FROM pg_namespace
+		WHERE nspname LIKE 'tenant\_%' AND NOT EXISTS (SELECT FROM tenants WHERE schema_name = nspname) ORDER BY 1`)
+	if err != nil {
+		return nil, database.Classify(err)
+	}
+	return mismatches, each(rows, func() error {
+		m := Mismatch{Problem: "the registry has no tenant with this schema"}
+		err := rows.Scan(&m.Schema)
+		mismatches = append(mismatches, m)
+		return err
+	})
+}
