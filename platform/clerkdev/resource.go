@@ -137,6 +137,16 @@ type publicUserData struct {
 	Banned          bool    `json:"banned"`
 }
 
+// inviterData is less than publicUserData: an invitation goes to strangers.
+type inviterData struct {
+	UserID     string  `json:"user_id"`
+	FirstName  *string `json:"first_name"`
+	LastName   *string `json:"last_name"`
+	ImageURL   string  `json:"image_url"`
+	HasImage   bool    `json:"has_image"`
+	Identifier string  `json:"identifier"`
+}
+
 type publicOrganizationData struct {
 	ID       string `json:"id"`
 	Name     string `json:"name"`
@@ -154,7 +164,7 @@ type invitationResource struct {
 	OrganizationID         string                  `json:"organization_id"`
 	PublicOrganizationData *publicOrganizationData `json:"public_organization_data,omitempty"`
 	InviterID              *string                 `json:"inviter_id"`
-	PublicInviterData      *publicUserData         `json:"public_inviter_data"`
+	PublicInviterData      *inviterData            `json:"public_inviter_data"`
 	Status                 string                  `json:"status"`
 	UserID                 string                  `json:"user_id,omitempty"`
 	URL                    *string                 `json:"url"`
@@ -278,7 +288,9 @@ func (s *state) invitationResource(i *invitation, origin *url.URL) invitationRes
 	}
 	if inviter := s.Users[i.InviterID]; inviter != nil {
 		r.InviterID = &inviter.ID
-		r.PublicInviterData = new(s.publicUserData(inviter))
+		r.PublicInviterData = &inviterData{
+			UserID: inviter.ID, FirstName: inviter.FirstName, LastName: inviter.LastName, Identifier: inviter.primaryEmail(),
+		}
 	}
 	return r
 }
