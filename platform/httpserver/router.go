@@ -124,6 +124,7 @@ func New(config Config, mounts ...Mount) (*Router, error) {
 	rt.mux.Get(healthPath, rt.serveHealth)
 	rt.mux.Get(readyPath, rt.serveReady)
 	rt.mux.Get(openAPIPath, serveDocument(rt.openAPI))
+	mountReference(rt.mux, rt.openAPI.Info.Title)
 
 	pages := chi.NewRouter()
 	pages.NotFound(rt.errors.Handle(rt.notFound))
