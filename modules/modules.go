@@ -4,6 +4,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/tenonhq/tenon/modules/identity/identityfx"
+	"github.com/tenonhq/tenon/modules/operations/operationsfx"
 	"github.com/tenonhq/tenon/modules/projects/projectsfx"
 	"github.com/tenonhq/tenon/modules/tenancy/tenancyfx"
 	"github.com/tenonhq/tenon/platform/web"
@@ -15,6 +16,7 @@ var All = fx.Options(
 	tenancyfx.Module,
 	identityfx.Module,
 	projectsfx.Module,
+	operationsfx.Module,
 )
 
 // Navigation is the sidebar of a tenant's pages, from top to bottom.

@@ -179,6 +179,9 @@ func devEnvironment(environ []string, ready readyLine, emulator *clerkdev.Emulat
 		_, replaced := decided[name]
 		return replaced
 	})
+	if variable(environ, "OPERATORS") == "" {
+		decided["OPERATORS"] = demo[0].people[0].email
+	}
 	for name, value := range decided {
 		result = append(result, name+"="+value)
 	}
@@ -287,7 +290,7 @@ func announce(s surroundings, options devOptions, ready readyLine, took time.Dur
 				fmt.Fprintf(&text, "             %-28s %-7s of %s\n", person.email, person.role, organization.name)
 			}
 		}
-		text.WriteString("\n")
+		fmt.Fprintf(&text, "\n  Operators  %s/admin/fleet, as %s\n", ready.URL, demo[0].people[0].email)
 	}
 	fmt.Fprintf(&text, "  Database   %s\n  Clerk      %s (emulated; secret key %s)\n\n  Ctrl-C stops everything. What you do is kept until `tenon dev --reset`.\n\n",
 		ready.DatabaseURL, ready.ClerkAPIURL, ready.ClerkSecretKey)

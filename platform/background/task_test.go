@@ -33,3 +33,27 @@ func TestATaskThatDoesNotEndIsLeft(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestGroup(t *testing.T) {
+	t.Parallel()
+	group := background.NewGroup()
+	ended := make(chan struct{}, 2)
+	for range 2 {
+		group.Go(func(ctx context.Context) {
+			<-ctx.Done()
+			ended <- struct{}{}
+		})
+	}
+	if err := group.Stop(t.Context()); err != nil || len(ended) != 2 {
+		t.Errorf("%d ended, %v", len(ended), err)
+	}
+	stuck := background.NewGroup()
+	release := make(chan struct{})
+	defer close(release)
+	stuck.Go(func(context.Context) { <-release })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := stuck.Stop(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +32,7 @@ type Config struct {
 	DatabaseMaxConns     int           `env:"DATABASE_MAX_CONNS" envDefault:"20" want:"a whole number from 1 to 1000" example:"20" doc:"Most connections this process opens"`
 	DatabaseConnLifetime time.Duration `env:"DATABASE_CONN_LIFETIME" envDefault:"5m" want:"a duration from 10s to 24h" example:"5m" doc:"Age at which a connection is replaced, which gives back the memory it holds for each tenant it has served"`
 
+	Operators        []string      `env:"OPERATORS" want:"email addresses or account ids, separated by commas" example:"ada@example.com,user_2abc" doc:"Who sees the operators' pages, such as /admin/fleet; nobody when it is empty"`
 	TenantPurgeAfter time.Duration `env:"TENANT_PURGE_AFTER" envDefault:"720h" want:"a duration from 1h to 87600h" example:"720h" doc:"How long the data of a deleted organization is kept"`
 
 	ClerkSecretKey             Secret   `env:"CLERK_SECRET_KEY,required" want:"a key that starts with sk_live_ or sk_test_" example:"sk_test_…" doc:"Secret key of the Clerk instance"`
@@ -38,11 +41,15 @@ type Config struct {
 	ClerkWebhookSecretPrevious Secret   `env:"CLERK_WEBHOOK_SECRET_PREVIOUS" want:"whsec_ and base64, other than CLERK_WEBHOOK_SECRET" example:"whsec_…" doc:"The secret before, accepted as well while it is being replaced"`
 	ClerkAPIURL                *url.URL `env:"CLERK_API_URL" envDefault:"https://api.clerk.com" want:"an http or https origin, without a path" example:"https://api.clerk.com" doc:"Clerk's Backend API"`
 	ClerkProxyURL              *url.URL `env:"CLERK_PROXY_URL" want:"an http or https URL" example:"https://app.example.com/__clerk" doc:"Clerk's Frontend API when it is served through a proxy; by default the host in the publishable key"`
-	ClerkAuthorizedParties     []string `env:"CLERK_AUTHORIZED_PARTIES" want:"origins, separated by commas" example:"https://app.example.com" doc:"Origins whose sessions are accepted; by default PUBLIC_URL's"`
+	ClerkAuthorizedParties     Origins  `env:"CLERK_AUTHORIZED_PARTIES" want:"origins, separated by commas" example:"https://app.example.com" doc:"Origins whose sessions are accepted; by default PUBLIC_URL's"`
 
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" want:"debug, info, warn or error" example:"info" doc:"Least severe level that is logged"`
 	LogFormat string     `env:"LOG_FORMAT" envDefault:"json" want:"json or text" example:"json" doc:"Form of the log on standard error"`
 }
+
+// Origins are such as "https://app.example.com": a scheme, a host and perhaps a
+// port.
+type Origins []string
 
 // Secret is a value that must not be printed: fmt, slog and encoders show a
 // placeholder. string(s) is the value.
@@ -144,7 +151,7 @@ func Load(environ []string) (Config, error) {
 		return Config{}, &Error{Problems: problems}
 	}
 	if len(c.ClerkAuthorizedParties) == 0 {
-		c.ClerkAuthorizedParties = []string{origin(c.PublicURL)}
+		c.ClerkAuthorizedParties = Origins{origin(c.PublicURL)}
 	}
 	return c, nil
 }
@@ -153,7 +160,7 @@ func Load(environ []string) (Config, error) {
 var parsers = map[reflect.Type]env.ParserFunc{
 	reflect.TypeFor[url.URL]():        func(s string) (any, error) { return parseURL(s) },
 	reflect.TypeFor[[]netip.Prefix](): func(s string) (any, error) { return parsePrefixes(s) },
-	reflect.TypeFor[[]string]():       func(s string) (any, error) { return parseOrigins(s) },
+	reflect.TypeFor[Origins]():        func(s string) (any, error) { return parseOrigins(s) },
 }
 
 var errNotValid = errors.New("not valid")
@@ -191,8 +198,8 @@ func parsePrefixes(text string) ([]netip.Prefix, error) {
 	return prefixes, nil
 }
 
-func parseOrigins(text string) ([]string, error) {
-	var origins []string
+func parseOrigins(text string) (Origins, error) {
+	var origins Origins
 	for part := range strings.SplitSeq(text, ",") {
 		u, err := parseURL(strings.TrimSpace(part))
 		if err != nil || u.Path != "" {
@@ -219,6 +226,9 @@ var rules = []struct {
 	{"DATABASE_MAX_CONNS", func(c *Config) bool { return c.DatabaseMaxConns >= 1 && c.DatabaseMaxConns <= 1000 }},
 	{"DATABASE_CONN_LIFETIME", func(c *Config) bool { return between(c.DatabaseConnLifetime, 10*time.Second, 24*time.Hour) }},
 	{"TENANT_PURGE_AFTER", func(c *Config) bool { return between(c.TenantPurgeAfter, time.Hour, 87600*time.Hour) }},
+	{"OPERATORS", func(c *Config) bool {
+		return !slices.ContainsFunc(c.Operators, func(who string) bool { return !isPerson(who) })
+	}},
 	{"CLERK_SECRET_KEY", func(c *Config) bool { return clerkKind("sk_", string(c.ClerkSecretKey)) != "" }},
 	{"CLERK_PUBLISHABLE_KEY", isPublishableKey},
 	{"CLERK_WEBHOOK_SECRET", func(c *Config) bool { return isWebhookSecret(c.ClerkWebhookSecret) }},
@@ -238,6 +248,11 @@ var rules = []struct {
 }
 
 func between(d, least, most time.Duration) bool { return d >= least && d <= most }
+
+var personPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$|^[^@\s]+@[^@\s]+$`)
+
+// isPerson reports whether text can be an account's id or an email address.
+func isPerson(text string) bool { return personPattern.MatchString(strings.TrimSpace(text)) }
 
 func isListenAddr(addr string) bool {
 	_, port, err := net.SplitHostPort(addr)
