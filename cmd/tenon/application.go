@@ -41,7 +41,7 @@ func newApplication(c config.Config, logger *slog.Logger, options ...fx.Option) 
 	app.fx = fx.New(
 		fx.WithLogger(func() fxevent.Logger { return wiringLogger(logger) }),
 		fx.Supply(c, logger),
-		fx.Provide(newDatabase, newEngine, newErrorWriter, newReadiness,
+		fx.Provide(newDatabase, newApplicationEngine, newErrorWriter, newReadiness,
 			fx.Annotate(newRouter, fx.ParamTags("", "", "", "", `group:"mounts"`))),
 		modules.All,
 		fx.Options(options...),
@@ -101,6 +101,10 @@ func newDatabase(lifecycle fx.Lifecycle, c config.Config, logger *slog.Logger) (
 	}
 	lifecycle.Append(fx.StopHook(db.Close))
 	return db, nil
+}
+
+func newApplicationEngine(db *database.DB, c config.Config) (*migrate.Engine, error) {
+	return newEngine(db, migrate.WithDirectURL(string(c.DatabaseURL)))
 }
 
 func newErrorWriter(logger *slog.Logger) *httpserver.ErrorWriter {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"strconv"
+	"strings"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v3"
@@ -17,57 +19,125 @@ import (
 	"github.com/tenonhq/tenon/platform/migrate"
 )
 
-// exitNothingDone tells a script that `migrate up` had nothing to do.
-const exitNothingDone = 3
+// Exit codes of the commands that migrate.
+const (
+	exitNothingDone = 3 // there was nothing to do, and --exit-code asked
+	exitPaused      = 4 // it stopped with tenants left, and nothing failed
+)
+
+const migrateExitCodes = "Exit code: 0 everything that was pending is applied, 1 some of it failed, 2 the command line or the configuration\n" +
+	"is wrong, 3 (with --exit-code) there was nothing to do, 4 it was stopped: `tenon migrate resume` goes on."
 
 func migrateCommand(s surroundings) *cli.Command {
 	return &cli.Command{
 		Name:  "migrate",
 		Usage: "bring the database to this binary's version",
-		Commands: []*cli.Command{{
-			Name:  "up",
-			Usage: "migrate public, then every tenant",
-			Description: "Works on DATABASE_URL; without it, on the database of `tenon dev`.\n" +
-				"Each tenant is migrated in a transaction of its own: wholly or not at all. One that fails holds up nobody else,\n" +
-				"and is tried again by the next run.\n\n" +
-				"Exit code: 0 everything that was pending is applied, 1 some of it failed, 2 the command line or the configuration\n" +
-				"is wrong, 3 (with --exit-code) there was nothing to do.",
-			Flags: []cli.Flag{
-				&cli.IntFlag{Name: "workers", Value: 2 * runtime.NumCPU(), Usage: "migrate `N` tenants at once", Validator: atLeastOne},
-				&cli.DurationFlag{Name: "lock-timeout", Value: migrate.DefaultLockTimeout, Usage: "give up an attempt after waiting `DURATION` for a lock"},
-				&cli.IntFlag{Name: "attempts", Value: migrate.DefaultAttempts, Usage: "try a tenant whose locks others hold `N` times", Validator: atLeastOne},
-				&cli.BoolFlag{Name: "exit-code", Usage: "exit with 3 when there was nothing to do"},
-			},
-			Before:       withoutArguments,
-			OnUsageError: onUsageError,
-			Action: func(ctx context.Context, cmd *cli.Command) error {
-				db, closeDB, err := operatorDatabase(ctx, s)
-				if err != nil {
-					return err
-				}
-				defer closeDB()
-				engine, err := newEngine(db)
-				if err != nil {
-					return err
-				}
-				result, err := migrateUp(ctx, engine, s.stderr, migrate.Options{
-					Workers: cmd.Int("workers"), LockTimeout: cmd.Duration("lock-timeout"), Attempts: cmd.Int("attempts"),
-				})
-				if err != nil {
-					return err
-				}
-				switch {
-				case len(result.Failures) > 0:
-					return cli.Exit(fmt.Sprintf("%d of %d tenants failed and are as they were; mend the cause and run it again", len(result.Failures), len(result.Failures)+result.Migrated), exitFailed)
-				case result.IsZero() && cmd.Bool("exit-code"):
-					return cli.Exit("", exitNothingDone)
-				}
-				return nil
-			},
-		}, diffCommand(s), newMigrationCommand(s), hashCommand(s), lintCommand(s), validateCommand(s)},
+		Description: "Works on DATABASE_URL; without it, on the database of `tenon dev`. Where that leads through a pooler and a migration is\n" +
+			"marked `-- atlas:txmode none`, DATABASE_DIRECT_URL has to lead to PostgreSQL itself.",
+		Commands: []*cli.Command{
+			upCommand(s), resumeCommand(s), retryFailedCommand(s), pauseCommand(s), downCommand(s),
+			statusCommand(s), historyCommand(s), driftCommand(s), auditCommand(s),
+			diffCommand(s), newMigrationCommand(s), hashCommand(s), lintCommand(s), validateCommand(s),
+		},
 		OnUsageError: onUsageError,
 		Action:       chooseCommand,
 	}
+}
+
+// workFlags are those of every command that migrates tenants.
+func workFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{Name: "workers", Value: 2 * runtime.NumCPU(), Usage: "migrate `N` tenants at once", Validator: atLeastOne},
+		&cli.DurationFlag{Name: "lock-timeout", Value: migrate.DefaultLockTimeout, Usage: "give up an attempt after waiting `DURATION` for a lock"},
+		&cli.IntFlag{Name: "attempts", Value: migrate.DefaultAttempts, Usage: "try a tenant whose locks others hold `N` times", Validator: atLeastOne},
+		&cli.IntFlag{Name: "max-failures", Value: -1, Usage: "pause once more than `N` tenants failed; by default 0 with a canary or waves, and no limit otherwise"},
+		&cli.BoolFlag{Name: "json", Usage: "print the result as JSON, for programs"},
+	}
+}
+
+// workOptions are what workFlags say.
+func workOptions(cmd *cli.Command) migrate.Options {
+	options := migrate.Options{
+		Workers: cmd.Int("workers"), LockTimeout: cmd.Duration("lock-timeout"), Attempts: cmd.Int("attempts"),
+	}
+	if cmd.IsSet("max-failures") {
+		options.StopAfter = -1
+		if n := cmd.Int("max-failures"); n >= 0 {
+			options.StopAfter = n + 1
+		}
+	}
+	return options
+}
+
+func upCommand(s surroundings) *cli.Command {
+	return &cli.Command{
+		Name:  "up",
+		Usage: "migrate public, then every tenant",
+		Description: "Each tenant is migrated in a transaction of its own: wholly or not at all. One that fails holds up nobody else.\n" +
+			"What happens is written into a ledger: Ctrl-C pauses the run, `tenon migrate resume` goes on with it, also after a\n" +
+			"crash, and `tenon migrate retry-failed` tries those again that failed.\n\n" +
+			"--rehearse migrates every tenant and rolls it back. It takes real locks for as long as the migration would, waits\n" +
+			"for one only shortly, and leaves out files marked txmode none.\n\n" + migrateExitCodes,
+		Flags: append(workFlags(),
+			&cli.StringFlag{Name: "canary", Usage: "migrate the `TENANTS` first (slugs, ids or schemas, separated by commas), and go on if none fails"},
+			&cli.StringFlag{Name: "waves", Usage: "wait for everybody so far at these `PERCENTAGES`, such as 1%,10%,100%"},
+			&cli.StringFlag{Name: "only", Usage: "migrate the `TENANTS` alone"},
+			&cli.StringFlag{Name: "except", Usage: "leave the `TENANTS` as they are"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "print the SQL and change nothing"},
+			&cli.BoolFlag{Name: "rehearse", Usage: "migrate every tenant, roll it back, and report who would fail and for how long locks were held"},
+			&cli.BoolFlag{Name: "exit-code", Usage: "exit with 3 when there was nothing to do"},
+		),
+		Before:       withoutArguments,
+		OnUsageError: onUsageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			options := workOptions(cmd)
+			options.Canary, options.Only, options.Except = names(cmd, "canary"), names(cmd, "only"), names(cmd, "except")
+			var err error
+			if options.Waves, err = parseWaves(cmd.String("waves")); err != nil {
+				return err
+			}
+			if cmd.Bool("dry-run") && cmd.Bool("rehearse") {
+				return usageError("--dry-run and --rehearse: one or the other")
+			}
+			return withFleet(ctx, s, func(f *fleet) error {
+				switch {
+				case cmd.Bool("dry-run"):
+					return f.dryRun(ctx, options)
+				case cmd.Bool("rehearse"):
+					if !cmd.IsSet("lock-timeout") {
+						options.LockTimeout = 0 // a rehearsal has its own
+					}
+					return f.rehearse(ctx, options, cmd.Bool("json"))
+				}
+				return f.work(ctx, cmd, options, f.engine.Up)
+			})
+		},
+	}
+}
+
+// names reads a flag that lists tenants.
+func names(cmd *cli.Command, flag string) (list []string) {
+	if !cmd.IsSet(flag) {
+		return nil
+	}
+	for name := range strings.SplitSeq(cmd.String(flag), ",") {
+		list = append(list, strings.TrimSpace(name))
+	}
+	return list
+}
+
+func parseWaves(text string) (waves []float64, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		percent, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(part), "%"), 64)
+		if err != nil {
+			return nil, usageError("--waves: %q is no percentage; want such as 1%%,10%%,100%%", part)
+		}
+		waves = append(waves, percent)
+	}
+	return waves, nil
 }
 
 func atLeastOne(n int) error {
@@ -78,7 +148,7 @@ func atLeastOne(n int) error {
 }
 
 // newEngine is the engine over this binary's own migrations.
-func newEngine(db *database.DB) (*migrate.Engine, error) {
+func newEngine(db *database.DB, options ...migrate.Option) (*migrate.Engine, error) {
 	public, err := migrate.Load(migrations.Public)
 	if err != nil {
 		return nil, fmt.Errorf("public: %w", err)
@@ -87,17 +157,23 @@ func newEngine(db *database.DB) (*migrate.Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tenant: %w", err)
 	}
-	return migrate.New(db, public, tenants, migrate.WithOldest(migrations.OldestTenant)), nil
+	return migrate.New(db, public, tenants, append(options, migrate.WithOldest(migrations.OldestTenant))...), nil
 }
 
 // operatorDatabase is the database that operators' commands work on: that of
 // DATABASE_URL, or the one of `tenon dev`, which is joined or started for it.
 func operatorDatabase(ctx context.Context, s surroundings) (*database.DB, func(), error) {
+	db, _, closeDB, err := openOperatorDatabase(ctx, s)
+	return db, closeDB, err
+}
+
+// openOperatorDatabase is operatorDatabase with the URL of the database.
+func openOperatorDatabase(ctx context.Context, s surroundings) (_ *database.DB, url string, closeDB func(), _ error) {
 	url, stop := variable(s.environ, "DATABASE_URL"), func() {}
 	if url == "" {
 		server, err := localpg.Start(ctx, localpg.Config{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
-			return nil, nil, fmt.Errorf("DATABASE_URL is not set, and the development database cannot be used: %w", err)
+			return nil, "", nil, fmt.Errorf("DATABASE_URL is not set, and the development database cannot be used: %w", err)
 		}
 		stop = func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
@@ -108,16 +184,16 @@ func operatorDatabase(ctx context.Context, s surroundings) (*database.DB, func()
 		}
 		if err := createDatabase(ctx, server); err != nil {
 			stop()
-			return nil, nil, err
+			return nil, "", nil, err
 		}
 		url = server.URL(localDatabase)
 	}
 	db, err := openOperatorPool(url)
 	if err != nil {
 		stop()
-		return nil, nil, cli.Exit("DATABASE_URL: "+err.Error(), exitUsage)
+		return nil, "", nil, cli.Exit("DATABASE_URL: "+err.Error(), exitUsage)
 	}
-	return db, func() {
+	return db, url, func() {
 		if err := db.Close(); err != nil {
 			fmt.Fprintln(s.stderr, "tenon:", err)
 		}
@@ -130,12 +206,12 @@ func openOperatorPool(url string) (*database.DB, error) {
 	return database.Open(database.Config{URL: url, ApplicationName: "tenon migrate", MaxOpenConns: 2*runtime.NumCPU() + 1})
 }
 
-// migrateUp migrates and says what it does: a bar on a terminal, lines
+// migrateBy migrates and says what is done: a bar on a terminal, lines
 // otherwise.
-func migrateUp(ctx context.Context, engine *migrate.Engine, out io.Writer, options migrate.Options) (migrate.Result, error) {
+func migrateBy(ctx context.Context, out io.Writer, options migrate.Options, do func(context.Context, migrate.Options) (migrate.Result, error)) (migrate.Result, error) {
 	report := newProgress(out)
 	options.Observe = report.observe
-	result, err := engine.Up(ctx, options)
+	result, err := do(ctx, options)
 	report.finish()
 	for _, file := range result.Public {
 		fmt.Fprintf(out, "public: applied %s\n", file)
@@ -144,14 +220,21 @@ func migrateUp(ctx context.Context, engine *migrate.Engine, out io.Writer, optio
 		fmt.Fprintf(out, "%s (%s): still at %s: %v\n", failure.Schema, failure.TenantID, failure.From, failure.Err)
 	}
 	switch {
-	case err != nil:
-		return result, err
-	case result.IsZero():
+	case result.IsZero() && err == nil:
 		fmt.Fprintln(out, "Everything is at the latest version.")
-	case result.Migrated > 0:
-		fmt.Fprintf(out, "%d tenants migrated.\n", result.Migrated)
+	case result.Run != 0:
+		fmt.Fprintf(out, "Run %d: %d tenants migrated", result.Run, result.Migrated)
+		for _, count := range []struct {
+			n    int
+			what string
+		}{{len(result.Failures), "failed"}, {result.Skipped, "were there already"}, {result.Left, "are left"}} {
+			if count.n > 0 {
+				fmt.Fprintf(out, ", %d %s", count.n, count.what)
+			}
+		}
+		fmt.Fprintln(out, ".")
 	}
-	return result, nil
+	return result, err
 }
 
 // progress shows how far a run is.
@@ -172,7 +255,8 @@ func (p *progress) observe(now migrate.Progress) {
 				progressbar.OptionSetWriter(p.out), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("tenants"),
 				progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
 		}
-		p.bar.Describe(fmt.Sprintf("Migrating tenants, %d failed", now.Failed))
+		p.bar.ChangeMax(now.Total) // tenants may come while it goes on
+		p.bar.Describe(fmt.Sprintf("Run %d, wave %d, %d failed", now.Run, now.Wave, now.Failed))
 		_ = p.bar.Set(now.Done) // what cannot be drawn is not worth failing for
 		return
 	}
@@ -198,7 +282,7 @@ func (a *application) migrate(ctx context.Context, out io.Writer) error {
 	if a.engine.Check(ctx) == nil {
 		out = io.Discard
 	}
-	result, err := migrateUp(ctx, a.engine, out, migrate.Options{})
+	result, err := migrateBy(ctx, out, migrate.Options{}, a.engine.Up)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	atlas "ariga.io/atlas/sql/migrate"
+
+	"github.com/tenonhq/tenon/migrations"
+	"github.com/tenonhq/tenon/platform/database"
+	"github.com/tenonhq/tenon/platform/localpg/localpgtest"
+	"github.com/tenonhq/tenon/platform/migrate"
+	"github.com/tenonhq/tenon/platform/tenant"
+)
+
+// newUnmigratedFleet is a database with tenants that no migration was applied to
+// yet.
+func newUnmigratedFleet(t *testing.T, slugs ...string) (url string, db *database.DB) {
+	t.Helper()
+	url = localpgtest.NewDatabase(t)
+	db, err := openOperatorPool(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	sum, err := atlas.NewHashFile(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := sum.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	none, err := migrate.Load(fstest.MapFS{atlas.HashFileName: {Data: text}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := migrate.Load(migrations.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := migrate.New(db, public, none)
+	if _, err := engine.Up(t.Context(), migrate.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, slug := range slugs {
+		err := db.InSystemTx(t.Context(), func(ctx context.Context) error {
+			schema := tenant.MustParse("tenant_" + slug)
+			if _, err := db.Registry().ExecContext(ctx, `INSERT INTO tenants (id, name, slug, schema_name) VALUES (?, ?, ?, ?)`, "org_"+slug, slug, slug, schema.String()); err != nil {
+				return err
+			}
+			return engine.Provision(ctx, schema)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return url, db
+}
+
+// TestFleetCommands walks an operator's day: look, rehearse, a canary that
+// fails, mending, going on, drift.
+func TestFleetCommands(t *testing.T) {
+	t.Parallel()
+	url, db := newUnmigratedFleet(t, "acme", "bolt", "cargo", "delta")
+	environ := []string{"DATABASE_URL=" + url}
+	said := func(want int, args ...string) string {
+		t.Helper()
+		code, stdout, stderr := execute(t, environ, append([]string{"migrate"}, args...)...)
+		if code != want {
+			t.Fatalf("%v: exit %d: %s%s", args, code, stdout, stderr)
+		}
+		return stdout + stderr
+	}
+	expect := func(text string, parts ...string) {
+		t.Helper()
+		for _, part := range parts {
+			if !strings.Contains(text, part) {
+				t.Errorf("%q is missing in:\n%s", part, text)
+			}
+		}
+	}
+	exec := func(slug, statement string) {
+		t.Helper()
+		if _, err := db.Tenants().ExecContext(tenant.NewContext(t.Context(), tenant.MustParse("tenant_"+slug)), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("bolt", `CREATE TABLE users (id int)`)
+
+	expect(said(exitFailed, "status"), "public: current", "nothing", "4")
+	expect(said(0, "history"), "RUN")
+	expect(said(0, "up", "--dry-run"), "4 tenants from nothing", `CREATE TABLE "users"`, "tenant_acme")
+	expect(said(exitFailed, "up", "--rehearse"), "real locks", "tenant_bolt", "4 tenants tried, 1 would fail")
+	expect(said(exitUsage, "up", "--canary", "nobody"), "--canary", `"nobody"`)
+	expect(said(exitUsage, "up", "--waves", "10%,x"), "no percentage")
+	expect(said(exitUsage, "up", "--waves", "10%,5%"), "rising")
+	expect(said(exitUsage, "up", "--dry-run", "--rehearse"), "one or the other")
+	expect(said(exitFailed, "resume"), "no run")
+	expect(said(exitFailed, "pause"), "no such run")
+
+	expect(said(exitFailed, "up", "--canary", "bolt", "--workers", "1"), "already exists", "3 tenants are left", "tenon migrate resume")
+	expect(said(exitFailed, "status"), "1 tenants failed", "bolt (tenant_bolt)", "paused")
+	expect(said(0, "resume"), "3 tenants migrated")
+	expect(said(exitFailed, "retry-failed"), "already exists")
+	exec("bolt", `DROP TABLE users`)
+	var result resultLine
+	_, stdout, _ := execute(t, environ, "migrate", "retry-failed", "--json")
+	if err := json.Unmarshal([]byte(stdout), &result); err != nil || result.Migrated != 1 || result.Failures == nil {
+		t.Errorf("%s: %v", stdout, err)
+	}
+	expect(said(0, "status"), "latest", "4")
+	expect(said(0, "status", "--json"), `"public":"current"`, `"tenants":4`, `"failed":[]`)
+	expect(said(exitNothingDone, "up", "--exit-code"), "latest version")
+	expect(said(0, "up", "--dry-run"), "latest version")
+	expect(said(0, "history"), "--canary bolt", "finished")
+	expect(said(0, "history", "--run", fmt.Sprint(result.Run)), "tenant_bolt", "applied")
+	expect(said(exitFailed, "history", "--run", "99"), "no such run")
+	expect(said(0, "history", "--json"), `"arguments":"--canary bolt"`)
+	expect(said(exitUsage, "history", "--run", "0"), "history")
+
+	expect(said(exitUsage, "down", "--to", "1", "--tenant", "acme"), "--to")
+	expect(said(exitUsage, "down", "--tenant", "acme"), "version")
+	expect(said(exitFailed, "down", "--run", fmt.Sprint(result.Run)), "nothing to go back to")
+
+	expect(said(0, "verify"), "4 tenants looked at, 0")
+	expect(said(0, "drift"), "0 of 4")
+	exec("cargo", `ALTER TABLE projects ALTER COLUMN status DROP DEFAULT; CREATE TABLE scratch (x int)`)
+	expect(said(exitFailed, "verify"), "cargo tenant_cargo", "altered")
+	expect(said(exitFailed, "drift"), "cargo (tenant_cargo)", "+ relation r scratch")
+	expect(said(exitFailed, "drift", "--json", "--fix-plan"), `"slug":"cargo"`, `SET DEFAULT 'active'`, `DROP TABLE`)
+	expect(said(0, "drift", "--only", "acme,bolt"), "0 of 2")
+	expect(said(exitUsage, "drift", "--only", "nobody"), "--only")
+}
