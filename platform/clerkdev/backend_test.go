@@ -45,23 +45,23 @@ func (i *instance) call(t testing.TB, method, path, body string) (int, map[strin
 
 func raw(text string) *json.RawMessage { return new(json.RawMessage(text)) }
 
-// TestMetadata goes both ways of the SDK: its Update replaces, its
-// UpdateMetadata merges.
+// TestMetadata goes both ways of the SDK: ReplaceMetadata, which its Update uses
+// for metadata too, and UpdateMetadata, which merges.
 func TestMetadata(t *testing.T) {
 	t.Parallel()
 	i := start(t, clerkdev.Config{})
 	ada := i.user(t, "ada@example.com")
 	acme := i.organization(t, "acme", ada)
 
-	replaced, err := i.users.Update(t.Context(), ada.ID, &user.UpdateParams{FirstName: clerk.String("Augusta"), PublicMetadata: raw(`{"plan":{"seats":12345678901234567890}}`)})
-	if err != nil || *replaced.FirstName != "Augusta" || string(replaced.PublicMetadata) != `{"plan":{"seats":12345678901234567890}}` {
+	replaced, err := i.users.ReplaceMetadata(t.Context(), ada.ID, &user.ReplaceMetadataParams{PublicMetadata: raw(`{"plan":{"seats":12345678901234567890}}`)})
+	if err != nil || string(replaced.PublicMetadata) != `{"plan":{"seats":12345678901234567890}}` {
 		t.Errorf("%s, %v", replaced.PublicMetadata, err)
 	}
 	merged, err := i.users.UpdateMetadata(t.Context(), ada.ID, &user.UpdateMetadataParams{PublicMetadata: raw(`{"plan":{"name":"pro"},"new":{"a":1,"gone":null}}`), UnsafeMetadata: raw(`{"u":1}`)})
 	if err != nil || string(merged.PublicMetadata) != `{"new":{"a":1},"plan":{"name":"pro","seats":12345678901234567890}}` || string(merged.UnsafeMetadata) != `{"u":1}` {
 		t.Errorf("%s, %v", merged.PublicMetadata, err)
 	}
-	o, err := i.organizations.Update(t.Context(), acme.ID, &organization.UpdateParams{PublicMetadata: raw(`{"a":1}`), PrivateMetadata: raw(`{"b":2}`)})
+	o, err := i.organizations.ReplaceMetadata(t.Context(), acme.ID, &organization.ReplaceMetadataParams{PublicMetadata: raw(`{"a":1}`), PrivateMetadata: raw(`{"b":2}`)})
 	if err != nil || string(o.PublicMetadata) != `{"a":1}` || string(o.PrivateMetadata) != `{"b":2}` {
 		t.Errorf("%s %s, %v", o.PublicMetadata, o.PrivateMetadata, err)
 	}
@@ -110,25 +110,24 @@ func TestUserFilters(t *testing.T) {
 		params user.ListParams
 		want   []string
 	}{
-		"the oldest first":          {user.ListParams{OrderBy: clerk.String("+created_at")}, []string{"ada", "bob", "eve"}},
-		"a page":                    {user.ListParams{ListParams: clerk.ListParams{Limit: clerk.Int64(1), Offset: clerk.Int64(1)}}, []string{"bob"}},
-		"past the end":              {user.ListParams{ListParams: clerk.ListParams{Offset: clerk.Int64(9)}}, nil},
-		"part of an address":        {user.ListParams{EmailAddressQuery: clerk.String("ADA@")}, []string{"ada"}},
-		"part of a number":          {user.ListParams{PhoneNumberQuery: clerk.String("0102")}, []string{"bob"}},
-		"part of a username":        {user.ListParams{UsernameQuery: clerk.String("eve_")}, []string{"eve"}},
-		"part of a name":            {user.ListParams{NameQuery: clerk.String("bob ex")}, []string{"bob"}},
-		"an external id":            {user.ListParams{ExternalIDs: []string{"crm-ada", "crm-eve"}}, []string{"eve", "ada"}},
-		"a phone number":            {user.ListParams{PhoneNumbers: []string{"+12025550103"}}, []string{"eve"}},
-		"a username":                {user.ListParams{Usernames: []string{"bob_1"}}, []string{"bob"}},
-		"in one of two":             {user.ListParams{OrganizationIDs: []string{acme.ID, "+" + other.ID}}, []string{"bob", "ada"}},
-		"in one but not another":    {user.ListParams{OrganizationIDs: []string{other.ID, "-" + acme.ID}}, []string{"bob"}},
-		"in none of one":            {user.ListParams{OrganizationIDs: []string{"-" + acme.ID}}, []string{"eve", "bob"}},
-		"banned":                    {user.ListParams{Banned: clerk.Bool(true)}, []string{"bob"}},
-		"made later":                {user.ListParams{CreatedAtAfter: &bob.CreatedAt}, []string{"eve"}},
-		"made earlier":              {user.ListParams{CreatedAtBefore: &bob.CreatedAt}, []string{"ada"}},
-		"ever signed in":            {user.ListParams{LastSignInAtAfter: clerk.Int64(0)}, []string{"eve"}},
-		"everything asked at once":  {user.ListParams{Query: clerk.String("example"), Banned: clerk.Bool(false), Usernames: []string{"ada_1"}}, []string{"ada"}},
-		"active, by its older name": {user.ListParams{LastActiveAtSince: clerk.Int64(0)}, []string{"eve"}},
+		"the oldest first":         {user.ListParams{OrderBy: clerk.String("+created_at")}, []string{"ada", "bob", "eve"}},
+		"a page":                   {user.ListParams{ListParams: clerk.ListParams{Limit: clerk.Int64(1), Offset: clerk.Int64(1)}}, []string{"bob"}},
+		"past the end":             {user.ListParams{ListParams: clerk.ListParams{Offset: clerk.Int64(9)}}, nil},
+		"part of an address":       {user.ListParams{EmailAddressQuery: clerk.String("ADA@")}, []string{"ada"}},
+		"part of a number":         {user.ListParams{PhoneNumberQuery: clerk.String("0102")}, []string{"bob"}},
+		"part of a username":       {user.ListParams{UsernameQuery: clerk.String("eve_")}, []string{"eve"}},
+		"part of a name":           {user.ListParams{NameQuery: clerk.String("bob ex")}, []string{"bob"}},
+		"an external id":           {user.ListParams{ExternalIDs: []string{"crm-ada", "crm-eve"}}, []string{"eve", "ada"}},
+		"a phone number":           {user.ListParams{PhoneNumbers: []string{"+12025550103"}}, []string{"eve"}},
+		"a username":               {user.ListParams{Usernames: []string{"bob_1"}}, []string{"bob"}},
+		"in one of two":            {user.ListParams{OrganizationIDs: []string{acme.ID, "+" + other.ID}}, []string{"bob", "ada"}},
+		"in one but not another":   {user.ListParams{OrganizationIDs: []string{other.ID, "-" + acme.ID}}, []string{"bob"}},
+		"in none of one":           {user.ListParams{OrganizationIDs: []string{"-" + acme.ID}}, []string{"eve", "bob"}},
+		"banned":                   {user.ListParams{Banned: clerk.Bool(true)}, []string{"bob"}},
+		"made later":               {user.ListParams{CreatedAtAfter: &bob.CreatedAt}, []string{"eve"}},
+		"made earlier":             {user.ListParams{CreatedAtBefore: &bob.CreatedAt}, []string{"ada"}},
+		"ever signed in":           {user.ListParams{LastSignInAtAfter: clerk.Int64(0)}, []string{"eve"}},
+		"everything asked at once": {user.ListParams{Query: clerk.String("example"), Banned: clerk.Bool(false), Usernames: []string{"ada_1"}}, []string{"ada"}},
 	} {
 		list, err := i.users.List(t.Context(), &c.params)
 		if err != nil {
@@ -142,6 +141,9 @@ func TestUserFilters(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
+	}
+	if code, answer := i.call(t, "GET", "/v1/users/count?last_active_at_since=0", ""); code != http.StatusOK || answer["total_count"] != 1.0 {
+		t.Errorf("%d %v", code, answer) // an older name of last_active_at_after
 	}
 	if count, err := i.users.Count(t.Context(), &user.ListParams{NameQuery: clerk.String("example")}); err != nil || count.TotalCount != 3 {
 		t.Errorf("%+v, %v", count, err)

@@ -8,9 +8,10 @@
 //   - [Emulator.Frontend] is the Frontend API and the account portal (signing
 //     in and up, choosing and creating organizations). It is mounted under the
 //     application's own origin at /__clerk, so that cookies are first-party.
+//     /__clerk/ itself shows what the instance knows and what it sent.
 //   - [Emulator.Run] delivers webhooks, signed with Svix, and tries again until
 //     they are accepted. [Emulator.SetDelivery] makes it as unpleasant as the
-//     real network.
+//     real network, [Emulator.Replay] sends events again.
 //
 // Paths, shapes and error codes are those of Clerk's public API. Where the
 // emulator knows less than Clerk it refuses (a parameter it does not implement
