@@ -49,7 +49,7 @@ func FuzzCreate(f *testing.F) {
 			if found, err := service.Get(ctx, ada, project.Slug.String()); err != nil || found != project {
 				t.Errorf("%q: %+v, %v", name, found, err)
 			}
-			if _, err := service.Update(ctx, ada, project.Slug.String(), projects.Change{Name: &project.Name}); err != nil {
+			if _, err := service.Update(ctx, ada, project.Slug.String(), nil, projects.Change{Name: &project.Name}); err != nil {
 				t.Errorf("%q: a stored name is refused: %v", name, err)
 			}
 		}
@@ -57,8 +57,11 @@ func FuzzCreate(f *testing.F) {
 }
 
 func FuzzParseCursor(f *testing.F) {
-	p := projects.Project{ID: 7, CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 678901999, time.UTC)}
-	for _, seed := range []string{"", projects.CursorAt(p).String(), "AAAA", strings.Repeat("A", 22), strings.Repeat("_", 22), strings.Repeat("=", 22)} {
+	p := projects.Project{ID: 7, Name: "Äpollo", CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 678901999, time.UTC), UpdatedAt: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC)}
+	for _, order := range projects.Orders() {
+		f.Add(projects.CursorAt(p, order).String())
+	}
+	for _, seed := range []string{"", "AAAA", strings.Repeat("A", 22), strings.Repeat("_", 22), strings.Repeat("=", 22), strings.Repeat("A", 1000)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -72,17 +75,43 @@ func FuzzParseCursor(f *testing.F) {
 		if cursor.String() != text {
 			t.Errorf("%q comes back as %q", text, cursor)
 		}
-		if at, id := cursor.Position(); text != "" && (id < 1 || at.Year() < 1970 || at.Year() > 9999) {
-			t.Errorf("%q points at %v, %d", text, at, id)
+		at, id := cursor.Time()
+		name, _ := cursor.Name()
+		if text != "" && (id < 1 || name == "" && (at.Year() < 1970 || at.Year() > 9999) || name != "" && !at.IsZero()) {
+			t.Errorf("%q points at %v, %q, %d", text, at, name, id)
 		}
 	})
 }
 
 func TestCursorKeepsItsPlace(t *testing.T) {
 	t.Parallel()
-	p := projects.Project{ID: 7, CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.FixedZone("", 3600))}
-	cursor, err := projects.ParseCursor(projects.CursorAt(p).String())
-	if at, id := cursor.Position(); err != nil || !at.Equal(p.CreatedAt) || id != p.ID {
-		t.Errorf("got %v, %d, %v", at, id, err)
+	p := projects.Project{
+		ID: 7, Name: strings.Repeat("界", projects.MaxNameLength),
+		CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.FixedZone("", 3600)), UpdatedAt: time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC),
 	}
+	for _, order := range projects.Orders() {
+		want := projects.CursorAt(p, order)
+		if got, err := projects.ParseCursor(want.String()); err != nil || got != want {
+			t.Errorf("%s: got %v, %v; want %v", order, got, err, want)
+		}
+	}
+}
+
+func FuzzParseVersion(f *testing.F) {
+	p := projects.Project{ID: 7, UpdatedAt: time.Date(2026, 1, 2, 3, 4, 5, 678901999, time.UTC)}
+	for _, seed := range []string{projects.VersionOf(p).String(), "", "-", "1-", "0-0", "1--1", "01-1", "1-zzzzzzzzzzzzz", "A-B", "1-1-1", "+1-1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		version, ok := projects.ParseVersion(text)
+		if !ok {
+			if version != (projects.Version{}) {
+				t.Errorf("%q: %v", text, version)
+			}
+			return
+		}
+		if id, at := version.Position(); version.String() != text || id < 1 || at.Year() < 1970 || at.Year() > 9999 {
+			t.Errorf("%q: %v", text, version)
+		}
+	})
 }

@@ -12,18 +12,21 @@ import (
 // that every implementation passes.
 type Repository interface {
 	// List returns the projects of scope that pass the listing's filter, after
-	// its cursor, at most its limit, the newest first.
+	// its cursor, at most its limit, in its order.
 	List(ctx context.Context, scope Scope, listing Listing) ([]Project, error)
 	// BySlug returns one project. Errors: [ErrNotFound].
 	BySlug(ctx context.Context, scope Scope, slug Slug) (Project, error)
 	// Insert adds a project, whose ID and times it decides, and returns it.
 	// Errors: [ErrSlugTaken], after which a transaction can go on.
 	Insert(ctx context.Context, p Project) (Project, error)
-	// Update makes edits and returns the project as it is then. Errors:
-	// [ErrNotFound], [ErrSlugTaken].
-	Update(ctx context.Context, scope Scope, slug Slug, edits Edits) (Project, error)
-	// Delete removes a project and returns it as it was. Errors: [ErrNotFound].
-	Delete(ctx context.Context, scope Scope, slug Slug) (Project, error)
+	// Update makes edits to a project that is in one of versions, in one step,
+	// and returns it as it is then, in a version of its own. Errors:
+	// [ErrNotFound] also for a project in another version, [ErrSlugTaken].
+	Update(ctx context.Context, scope Scope, slug Slug, versions Versions, edits Edits) (Project, error)
+	// Delete removes a project that is in one of versions, in one step, and
+	// returns it as it was. Errors: [ErrNotFound] also for a project in another
+	// version.
+	Delete(ctx context.Context, scope Scope, slug Slug, versions Versions) (Project, error)
 	// Summarize counts the projects of scope, those that the member with
 	// accountID made among them, and returns the newest ones, at most recent.
 	Summarize(ctx context.Context, scope Scope, accountID string, recent int) (Summary, error)

@@ -39,7 +39,7 @@ func (s *Service) List(ctx context.Context, actor identity.Actor, listing Listin
 	if len(found) <= limit {
 		return Page{Projects: found}, nil
 	}
-	return Page{Projects: found[:limit], Next: CursorAt(found[limit-1])}, nil
+	return Page{Projects: found[:limit], Next: CursorAt(found[limit-1], listing.Order)}, nil
 }
 
 // recentProjects is how many projects a [Summary] shows.
@@ -147,41 +147,49 @@ func free(stem Slug, taken []Slug, skip int) Slug {
 	}
 }
 
-// Update changes the project that URLs name slug and returns it as it is then.
-// Two changes at once are both made, the later one over the earlier where they
-// touch the same field. Errors: those of [Service.Authorize], then
-// [fault.Invalid], then [ErrSlugTaken].
-func (s *Service) Update(ctx context.Context, actor identity.Actor, slug string, change Change) (Project, error) {
+// Update changes the project that URLs name slug, if it is in one of versions,
+// and returns it as it is then. Two changes at once to all versions are both
+// made, the later one over the earlier where they touch the same field. Errors:
+// those of [Service.Authorize], then [fault.Invalid], then [ErrChanged] and
+// [ErrSlugTaken].
+func (s *Service) Update(ctx context.Context, actor identity.Actor, slug string, versions Versions, change Change) (Project, error) {
 	edits, invalid := change.parse()
 	if invalid != nil || edits.IsZero() {
 		project, err := s.Authorize(ctx, actor, slug, ActionEdit)
+		if err == nil && invalid == nil && !versions.Include(project) {
+			err = ErrChanged
+		}
 		return project, cmp.Or(err, invalid)
 	}
 	parsed, err := ParseSlug(slug)
 	if err != nil {
 		return Project{}, ErrNotFound
 	}
-	project, err := s.repository.Update(ctx, ScopeOf(actor, ActionEdit), parsed, edits)
-	return project, fault.Wrap("update project", s.explain(ctx, actor, slug, ActionEdit, err))
+	project, err := s.repository.Update(ctx, ScopeOf(actor, ActionEdit), parsed, versions, edits)
+	return project, fault.Wrap("update project", s.explain(ctx, actor, slug, ActionEdit, versions, err))
 }
 
-// Delete removes the project that URLs name slug and returns it as it was.
-// Errors: those of [Service.Authorize].
-func (s *Service) Delete(ctx context.Context, actor identity.Actor, slug string) (Project, error) {
+// Delete removes the project that URLs name slug, if it is in one of versions,
+// and returns it as it was. Errors: those of [Service.Authorize], then
+// [ErrChanged].
+func (s *Service) Delete(ctx context.Context, actor identity.Actor, slug string, versions Versions) (Project, error) {
 	parsed, err := ParseSlug(slug)
 	if err != nil {
 		return Project{}, ErrNotFound
 	}
-	project, err := s.repository.Delete(ctx, ScopeOf(actor, ActionDelete), parsed)
-	return project, fault.Wrap("delete project", s.explain(ctx, actor, slug, ActionDelete, err))
+	project, err := s.repository.Delete(ctx, ScopeOf(actor, ActionDelete), parsed, versions)
+	return project, fault.Wrap("delete project", s.explain(ctx, actor, slug, ActionDelete, versions, err))
 }
 
-// explain tells a project that the actor may not change from one that is not
-// there, after a statement found none.
-func (s *Service) explain(ctx context.Context, actor identity.Actor, slug string, action Action, err error) error {
+// explain tells a project that the actor may not change, and one that is in
+// another version, from one that is not there, after a statement found none.
+func (s *Service) explain(ctx context.Context, actor identity.Actor, slug string, action Action, versions Versions, err error) error {
 	if !errors.Is(err, ErrNotFound) {
 		return err
 	}
 	_, reason := s.Authorize(ctx, actor, slug, action)
+	if reason == nil && versions != nil {
+		return ErrChanged
+	}
 	return cmp.Or(reason, err)
 }

@@ -97,16 +97,16 @@ func TestPermissions(t *testing.T) {
 			if counted := summary.All == 1 && len(summary.Recent) == 1; err != nil || counted != (test.view == nil) {
 				t.Errorf("counted %v (%v), want as get", counted, err)
 			}
-			_, err = service.Update(ctx, test.actor, slug, projects.Change{Description: new("x")})
+			_, err = service.Update(ctx, test.actor, slug, nil, projects.Change{Description: new("x")})
 			expect(t, "update", err, test.change)
-			_, err = service.Update(ctx, test.actor, slug, projects.Change{})
+			_, err = service.Update(ctx, test.actor, slug, nil, projects.Change{})
 			expect(t, "update nothing", err, test.change)
-			if _, err = service.Update(ctx, test.actor, slug, projects.Change{Name: new("")}); test.change != nil {
+			if _, err = service.Update(ctx, test.actor, slug, nil, projects.Change{Name: new("")}); test.change != nil {
 				expect(t, "update with a mistake", err, test.change)
 			} else if !fault.Is(err, fault.Invalid) {
 				t.Errorf("update with a mistake: %v, want invalid", err)
 			}
-			_, err = service.Delete(ctx, test.actor, slug)
+			_, err = service.Delete(ctx, test.actor, slug, nil)
 			expect(t, "delete", err, test.change)
 		})
 	}
@@ -139,11 +139,11 @@ func TestProjectsThatAreNotThere(t *testing.T) {
 	for _, slug := range []string{"apollo", "new", "", ".", "..", "Apollo", "a b", "a/b", "ä", "a\x00", "%00", strings.Repeat("a", 64), "'; --"} {
 		_, err := service.Get(ctx, owner, slug)
 		expect(t, fmt.Sprintf("get %q", slug), err, projects.ErrNotFound)
-		_, err = service.Update(ctx, owner, slug, projects.Change{Name: new("x")})
+		_, err = service.Update(ctx, owner, slug, nil, projects.Change{Name: new("x")})
 		expect(t, fmt.Sprintf("update %q", slug), err, projects.ErrNotFound)
-		_, err = service.Update(ctx, owner, slug, projects.Change{Name: new("")})
+		_, err = service.Update(ctx, owner, slug, nil, projects.Change{Name: new("")})
 		expect(t, fmt.Sprintf("update %q with a mistake", slug), err, projects.ErrNotFound)
-		_, err = service.Delete(ctx, owner, slug)
+		_, err = service.Delete(ctx, owner, slug, nil)
 		expect(t, fmt.Sprintf("delete %q", slug), err, projects.ErrNotFound)
 	}
 }
@@ -182,7 +182,7 @@ func TestNames(t *testing.T) {
 			ctx, service := newService(t)
 			project, err := service.Create(ctx, ada, projects.Draft{Name: test.input})
 			apollo := create(t, ctx, service, ada, projects.Draft{Name: "x"})
-			changed, changeErr := service.Update(ctx, ada, apollo.Slug.String(), projects.Change{Name: &test.input})
+			changed, changeErr := service.Update(ctx, ada, apollo.Slug.String(), nil, projects.Change{Name: &test.input})
 			if test.want == "" {
 				expectField(t, err, "name", test.input)
 				expectField(t, changeErr, "name", test.input)
@@ -225,10 +225,10 @@ func TestOtherFields(t *testing.T) {
 		"status":      {Status: new("deleted")},
 		"slug":        {Slug: new("")},
 	} {
-		_, err := service.Update(ctx, ada, "apollo", change)
+		_, err := service.Update(ctx, ada, "apollo", nil, change)
 		expectField(t, err, field, "")
 	}
-	_, err := service.Update(ctx, ada, "apollo", projects.Change{Description: new("a\x00"), Name: new(""), Slug: new("A"), Status: new("")})
+	_, err := service.Update(ctx, ada, "apollo", nil, projects.Change{Description: new("a\x00"), Name: new(""), Slug: new("A"), Status: new("")})
 	if fields := fault.As(err).Fields; len(fields) != 4 {
 		t.Errorf("got %v, want every field at once", fields)
 	}
@@ -258,7 +258,7 @@ func TestChosenSlugs(t *testing.T) {
 	create(t, ctx, service, bob, projects.Draft{Name: "Gemini"})
 	_, err := service.Create(ctx, bob, projects.Draft{Name: "x", Slug: "apollo"})
 	expect(t, "create with a taken slug", err, projects.ErrSlugTaken)
-	_, err = service.Update(ctx, bob, "gemini", projects.Change{Slug: new("apollo")})
+	_, err = service.Update(ctx, bob, "gemini", nil, projects.Change{Slug: new("apollo")})
 	expect(t, "change to a taken slug", err, projects.ErrSlugTaken)
 	if refused := fault.As(err); refused.Kind != fault.Conflict || len(refused.Fields) != 1 || refused.Fields[0].Name != "slug" {
 		t.Errorf("got %+v, want a conflict about the slug", refused)

@@ -7,7 +7,9 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -67,7 +69,7 @@ func newDocument(info huma.Info) *huma.OpenAPI {
 				bearerScheme:  {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A session token."},
 			},
 		},
-		OnAddOperation: []huma.AddOpFunc{documentTenant, documentMergePatch},
+		OnAddOperation: []huma.AddOpFunc{documentTenant, documentMergePatch, documentAnswers, documentProblems},
 	}
 }
 
@@ -88,6 +90,57 @@ func documentTenant(_ *huma.OpenAPI, op *huma.Operation) {
 func documentMergePatch(_ *huma.OpenAPI, op *huma.Operation) {
 	if op.Method == http.MethodPatch && op.RequestBody != nil && op.RequestBody.Content[jsonType] != nil {
 		op.RequestBody.Content[mergePatchType] = op.RequestBody.Content[jsonType]
+	}
+}
+
+// documentAnswers adds what every operation does about answers that a client
+// has or does not want, see [answerOnlyWhatIsWanted].
+func documentAnswers(_ *huma.OpenAPI, op *huma.Operation) {
+	if read := op.Responses["200"]; op.Method == http.MethodGet && read != nil && read.Headers["ETag"] != nil {
+		op.Parameters = append(op.Parameters, headerParameter("If-None-Match",
+			"The ETag of what you have; you get 304 and no body while it is current.", `"1-hk2fm7u2mp"`))
+		op.Responses["304"] = &huma.Response{Description: "What you have is current."}
+	}
+	if op.Method == http.MethodGet || op.Responses["200"] == nil && op.Responses["201"] == nil {
+		return
+	}
+	op.Parameters = append(op.Parameters, headerParameter("Prefer",
+		"return=minimal (RFC 7240) leaves out the body of the answer.", returnMinimal))
+	if done := op.Responses["200"]; done != nil && op.Responses["204"] == nil {
+		op.Responses["204"] = &huma.Response{Description: "As 200, without a body as you prefer.", Headers: done.Headers}
+	}
+}
+
+func headerParameter(name, description, example string) *huma.Param {
+	return &huma.Param{
+		Name: name, In: "header", Description: description, Example: example, Schema: &huma.Schema{Type: huma.TypeString},
+	}
+}
+
+// documentProblems adds the problems that the edge answers by itself, and one
+// for what cannot be foreseen.
+func documentProblems(document *huma.OpenAPI, op *huma.Operation) {
+	statuses := []int{http.StatusBadRequest, http.StatusUnprocessableEntity}
+	if len(op.Security) > 0 {
+		statuses = append(statuses, http.StatusUnauthorized)
+	}
+	if strings.HasPrefix(op.Path, tenantAPIPrefix) {
+		statuses = append(statuses, http.StatusForbidden, http.StatusNotFound)
+	}
+	if op.RequestBody != nil {
+		statuses = append(statuses, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
+	for _, status := range statuses {
+		documentProblem(document, op, strconv.Itoa(status), http.StatusText(status))
+	}
+	documentProblem(document, op, "default", "Any other problem")
+}
+
+func documentProblem(document *huma.OpenAPI, op *huma.Operation, status, description string) {
+	if op.Responses[status] == nil {
+		op.Responses[status] = &huma.Response{Description: description, Content: map[string]*huma.MediaType{
+			problemContentType: {Schema: document.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "")},
+		}}
 	}
 }
 
@@ -123,7 +176,7 @@ func newAPI(router chi.Router, document *huma.OpenAPI, prefix string, surface Su
 func Register[I, O any](api huma.API, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
 	op.MaxBodyBytes = -1 // the router's limit holds; huma's is off by one
 	op.RejectUnknownQueryParameters = true
-	op.Middlewares = append(slices.Clone(op.Middlewares), requireMediaType)
+	op.Middlewares = append(slices.Clone(op.Middlewares), answerOnlyWhatIsWanted, requireMediaType)
 	op.Metadata = maps.Clone(op.Metadata)
 	if op.Metadata == nil {
 		op.Metadata = map[string]any{}

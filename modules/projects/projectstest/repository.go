@@ -36,6 +36,9 @@ func RunRepository(t *testing.T, newFixture func(t *testing.T) Fixture) {
 		"edits change what they name":                 suite.edited,
 		"a deleted project is gone":                   suite.deleted,
 		"a list is newest first and goes on":          suite.listed,
+		"a list goes on in every order":               suite.sorted,
+		"a change names the versions it is for":       suite.versioned,
+		"one of many changes a version":               suite.raceForVersion,
 		"a filter narrows a list":                     suite.filtered,
 		"a search takes every character as it is":     suite.searched,
 		"a summary counts what the scope holds":       suite.summarized,
@@ -129,9 +132,9 @@ func (s suite) taken(t *testing.T) {
 	_, err := s.Repository.Insert(s.ctx, NewProject("apollo"))
 	expectError(t, "insert", err, projects.ErrSlugTaken)
 	slug := projects.MustParseSlug("apollo")
-	_, err = s.Repository.Update(s.ctx, everything, projects.MustParseSlug("gemini"), projects.Edits{Slug: &slug})
+	_, err = s.Repository.Update(s.ctx, everything, projects.MustParseSlug("gemini"), nil, projects.Edits{Slug: &slug})
 	expectError(t, "update", err, projects.ErrSlugTaken)
-	if _, err := s.Repository.Update(s.ctx, everything, slug, projects.Edits{Slug: &slug}); err != nil {
+	if _, err := s.Repository.Update(s.ctx, everything, slug, nil, projects.Edits{Slug: &slug}); err != nil {
 		t.Errorf("a project may keep its slug: %v", err)
 	}
 	expectSlugs(t, "afterwards", s.slugs(t, s.ctx, everything, projects.Listing{}), "gemini", "apollo")
@@ -161,10 +164,10 @@ func (s suite) scoped(t *testing.T) {
 			parsed := projects.MustParseSlug(slug)
 			_, err := s.Repository.BySlug(s.ctx, test.scope, parsed)
 			expectError(t, name+": by slug "+slug, err, want)
-			_, err = s.Repository.Update(s.ctx, test.scope, parsed, projects.Edits{Description: new(name)})
+			_, err = s.Repository.Update(s.ctx, test.scope, parsed, nil, projects.Edits{Description: new(name)})
 			expectError(t, name+": update "+slug, err, want)
 			if want != nil {
-				_, err = s.Repository.Delete(s.ctx, test.scope, parsed)
+				_, err = s.Repository.Delete(s.ctx, test.scope, parsed, nil)
 				expectError(t, name+": delete "+slug, err, want)
 			}
 		}
@@ -184,14 +187,14 @@ func (s suite) edited(t *testing.T) {
 		{Slug: new(projects.MustParseSlug("gemini"))},
 		{Name: new("A"), Slug: new(projects.MustParseSlug("a")), Description: new("b"), Public: new(false), Status: new(projects.StatusActive)},
 	} {
-		after, err := s.Repository.Update(s.ctx, everything, slug, edits)
+		after, err := s.Repository.Update(s.ctx, everything, slug, nil, edits)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := edits.Apply(before)
 		want.UpdatedAt = after.UpdatedAt
 		expectSame(t, "after the edit", after, want)
-		if after.UpdatedAt.Before(before.UpdatedAt) {
+		if !after.UpdatedAt.After(before.UpdatedAt) {
 			t.Errorf("updated at %v, before that %v", after.UpdatedAt, before.UpdatedAt)
 		}
 		found, err := s.Repository.BySlug(s.ctx, everything, after.Slug)
@@ -199,19 +202,19 @@ func (s suite) edited(t *testing.T) {
 		expectSame(t, "stored", found, after)
 		before, slug = after, after.Slug
 	}
-	_, err := s.Repository.Update(s.ctx, everything, projects.MustParseSlug("apollo"), projects.Edits{Name: new("x")})
+	_, err := s.Repository.Update(s.ctx, everything, projects.MustParseSlug("apollo"), nil, projects.Edits{Name: new("x")})
 	expectError(t, "a slug that was given up", err, projects.ErrNotFound)
 }
 
 func (s suite) deleted(t *testing.T) {
 	kept, gone := NewProject("kept"), NewProject("gone")
 	stored := s.insert(t, s.ctx, kept, gone)[1]
-	deleted, err := s.Repository.Delete(s.ctx, everything, gone.Slug)
+	deleted, err := s.Repository.Delete(s.ctx, everything, gone.Slug, nil)
 	expectError(t, "delete", err, nil)
 	expectSame(t, "deleted", deleted, stored)
-	_, err = s.Repository.Delete(s.ctx, everything, gone.Slug)
+	_, err = s.Repository.Delete(s.ctx, everything, gone.Slug, nil)
 	expectError(t, "again", err, projects.ErrNotFound)
-	_, err = s.Repository.Update(s.ctx, everything, gone.Slug, projects.Edits{Name: new("x")})
+	_, err = s.Repository.Update(s.ctx, everything, gone.Slug, nil, projects.Edits{Name: new("x")})
 	expectError(t, "update", err, projects.ErrNotFound)
 	expectSlugs(t, "the rest", s.slugs(t, s.ctx, everything, projects.Listing{}), "kept")
 	if again := s.insert(t, s.ctx, gone)[0]; again.ID == stored.ID {
@@ -234,13 +237,85 @@ func (s suite) listed(t *testing.T) {
 		if seen = append(seen, Slugs(found)...); len(seen) == 2 {
 			// What is added or deleted between two pages moves nothing.
 			s.insert(t, s.ctx, NewProject("f"))
-			if _, err := s.Repository.Delete(s.ctx, everything, found[1].Slug); err != nil {
+			if _, err := s.Repository.Delete(s.ctx, everything, found[1].Slug, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		listing.After = projects.CursorAt(found[len(found)-1])
+		listing.After = projects.CursorAt(found[len(found)-1], listing.Order)
 	}
 	expectSlugs(t, "all pages", seen, "e", "d", "c", "b", "a")
+}
+
+// sorted goes through every order in pages of each size, over names and times
+// that are equal.
+func (s suite) sorted(t *testing.T) {
+	names := []string{"beta", "Alpha", "alpha", "Zeta", "zeta", "10", "Éclair", "eclair", "項目", "a b", "a-b", "a_b"}
+	for i, name := range names {
+		p := NewProject(string(rune('a' + i)))
+		p.Name = name
+		s.insert(t, s.ctx, p)
+	}
+	for _, slug := range []string{"c", "a", "k"} {
+		_, err := s.Repository.Update(s.ctx, everything, projects.MustParseSlug(slug), nil, projects.Edits{Description: new("x")})
+		expectError(t, "update", err, nil)
+	}
+	for order, want := range map[projects.Order]string{
+		"": "lkjihgfedcba", projects.NewestFirst: "lkjihgfedcba", projects.OldestFirst: "abcdefghijkl",
+		projects.RecentlyChangedFirst: "kacljihgfedb", projects.RecentlyChangedLast: "bdefghijlcak",
+		projects.ByName: "fjklbcahdegi", projects.ByNameBackwards: "igedhacblkjf",
+	} {
+		for limit := 1; limit <= len(names); limit += 2 {
+			listing, got := projects.Listing{Order: order, Limit: limit}, ""
+			for range names {
+				found, err := s.Repository.List(s.ctx, everything, listing)
+				expectError(t, "list", err, nil)
+				if len(found) == 0 {
+					break
+				}
+				got += strings.Join(Slugs(found), "")
+				listing.After = projects.CursorAt(found[len(found)-1], order)
+			}
+			if got != want {
+				t.Errorf("%q in pages of %d: %s, want %s", order, limit, got, want)
+			}
+		}
+	}
+}
+
+// versioned holds that a change that names versions is made to those alone.
+func (s suite) versioned(t *testing.T) {
+	first := s.insert(t, s.ctx, NewProject("apollo"))[0]
+	other := s.insert(t, s.ctx, NewProject("gemini"))[0]
+	edits := projects.Edits{Description: new("x")}
+	second, err := s.Repository.Update(s.ctx, everything, first.Slug, projects.Versions{projects.VersionOf(other), projects.VersionOf(first)}, edits)
+	expectError(t, "update the version that is", err, nil)
+	for name, versions := range map[string]projects.Versions{
+		"no version": {}, "the version before": {projects.VersionOf(first)}, "another's": {projects.VersionOf(other)},
+	} {
+		_, err := s.Repository.Update(s.ctx, everything, first.Slug, versions, projects.Edits{Description: new("y")})
+		expectError(t, "update "+name, err, projects.ErrNotFound)
+		_, err = s.Repository.Delete(s.ctx, everything, first.Slug, versions)
+		expectError(t, "delete "+name, err, projects.ErrNotFound)
+		_, err = s.Repository.Update(s.ctx, projects.Scope{}, first.Slug, projects.Versions{projects.VersionOf(second)}, edits)
+		expectError(t, "update out of scope", err, projects.ErrNotFound)
+	}
+	found, err := s.Repository.BySlug(s.ctx, everything, first.Slug)
+	expectError(t, "by slug", err, nil)
+	expectSame(t, "afterwards", found, second)
+	_, err = s.Repository.Delete(s.ctx, everything, first.Slug, projects.Versions{projects.VersionOf(second)})
+	expectError(t, "delete the version that is", err, nil)
+}
+
+// raceForVersion holds that of many changes to one version one is made.
+func (s suite) raceForVersion(t *testing.T) {
+	before := s.insert(t, s.ctx, NewProject("apollo"))[0]
+	if n := together(t, 20, func(i int) error {
+		edits := projects.Edits{Description: new(strings.Repeat("x", i+1))}
+		_, err := s.Repository.Update(s.ctx, everything, before.Slug, projects.Versions{projects.VersionOf(before)}, edits)
+		return err
+	}, projects.ErrNotFound); n != 1 {
+		t.Errorf("%d of 20 changes to one version were made", n)
+	}
 }
 
 func (s suite) filtered(t *testing.T) {
@@ -323,13 +398,13 @@ func (s suite) apart(t *testing.T) {
 	s.insert(t, s.ctx, apollo)
 	_, err := s.Repository.BySlug(ctxB, everything, apollo.Slug)
 	expectError(t, "read from B", err, projects.ErrNotFound)
-	_, err = s.Repository.Update(ctxB, everything, apollo.Slug, projects.Edits{Name: new("x")})
+	_, err = s.Repository.Update(ctxB, everything, apollo.Slug, nil, projects.Edits{Name: new("x")})
 	expectError(t, "update from B", err, projects.ErrNotFound)
-	_, err = s.Repository.Delete(ctxB, everything, apollo.Slug)
+	_, err = s.Repository.Delete(ctxB, everything, apollo.Slug, nil)
 	expectError(t, "delete from B", err, projects.ErrNotFound)
 	expectSlugs(t, "list of B", s.slugs(t, ctxB, everything, projects.Listing{}))
 	s.insert(t, ctxB, apollo) // the slug is free there
-	if _, err := s.Repository.Delete(ctxB, everything, apollo.Slug); err != nil {
+	if _, err := s.Repository.Delete(ctxB, everything, apollo.Slug, nil); err != nil {
 		t.Error(err)
 	}
 	expectSlugs(t, "list of A", s.slugs(t, s.ctx, everything, projects.Listing{}), "apollo")
@@ -345,11 +420,11 @@ func (s suite) operations() map[string]func(ctx context.Context) error {
 		},
 		"BySlug":    func(ctx context.Context) error { _, err := s.Repository.BySlug(ctx, everything, slug); return err },
 		"Insert":    func(ctx context.Context) error { _, err := s.Repository.Insert(ctx, NewProject("other")); return err },
-		"Delete":    func(ctx context.Context) error { _, err := s.Repository.Delete(ctx, everything, slug); return err },
+		"Delete":    func(ctx context.Context) error { _, err := s.Repository.Delete(ctx, everything, slug, nil); return err },
 		"Summarize": func(ctx context.Context) error { _, err := s.Repository.Summarize(ctx, everything, Ada, 1); return err },
 		"Numbered":  func(ctx context.Context) error { _, err := s.Repository.Numbered(ctx, slug); return err },
 		"Update": func(ctx context.Context) error {
-			_, err := s.Repository.Update(ctx, everything, slug, projects.Edits{Name: new("x")})
+			_, err := s.Repository.Update(ctx, everything, slug, nil, projects.Edits{Name: new("x")})
 			return err
 		},
 	}
@@ -422,7 +497,7 @@ func (s suite) raceForRow(t *testing.T) {
 		if i%2 == 0 {
 			edits = projects.Edits{Description: new("described")}
 		}
-		_, err := s.Repository.Update(s.ctx, everything, slug, edits)
+		_, err := s.Repository.Update(s.ctx, everything, slug, nil, edits)
 		return err
 	}, nil); n != 20 {
 		t.Errorf("%d of 20 changes were made", n)
@@ -432,7 +507,7 @@ func (s suite) raceForRow(t *testing.T) {
 		t.Errorf("a change was lost: %+v, %v", found, err)
 	}
 	if n := together(t, 20, func(int) error {
-		_, err := s.Repository.Delete(s.ctx, everything, slug)
+		_, err := s.Repository.Delete(s.ctx, everything, slug, nil)
 		return err
 	}, projects.ErrNotFound); n != 1 {
 		t.Errorf("deleted %d times", n)
@@ -446,7 +521,7 @@ func (s suite) hostile(t *testing.T) {
 	stored := s.insert(t, s.ctx, apollo)[0]
 	Equal(t, stored, apollo)
 	edits := projects.Edits{Name: new(`$1 ?name {{.}} E'\\'`), Description: new(apollo.Name)}
-	after, err := s.Repository.Update(s.ctx, everything, apollo.Slug, edits)
+	after, err := s.Repository.Update(s.ctx, everything, apollo.Slug, nil, edits)
 	expectError(t, "update", err, nil)
 	Equal(t, after, edits.Apply(apollo))
 	scope := projects.Scope{CreatedBy: `' OR true --`}

@@ -91,15 +91,61 @@ func within(scope projects.Scope) func(bun.QueryBuilder) bun.QueryBuilder {
 	}
 }
 
-// newestFirst is the order of lists; an index has it.
+// in is [projects.Versions.Include] in SQL.
+func in(versions projects.Versions) func(bun.QueryBuilder) bun.QueryBuilder {
+	return func(q bun.QueryBuilder) bun.QueryBuilder {
+		if versions == nil {
+			return q
+		}
+		return q.WhereGroup(" AND ", func(q bun.QueryBuilder) bun.QueryBuilder {
+			q = q.Where("false")
+			for _, version := range versions {
+				id, updatedAt := version.Position()
+				q = q.WhereOr("p.id = ? AND p.updated_at = ?", id, updatedAt)
+			}
+			return q
+		})
+	}
+}
+
+// newestFirst is the order of summaries; an index has it.
 func newestFirst(q *bun.SelectQuery) *bun.SelectQuery {
 	return q.OrderExpr("p.created_at DESC, p.id DESC")
+}
+
+// sortKeys are the expressions that lists are sorted by. C folds the case of
+// ASCII letters alone, as [projects.Order] promises.
+var sortKeys = map[string]string{
+	"created_at": `p.created_at`,
+	"updated_at": `p.updated_at`,
+	"name":       `lower(p.name COLLATE "C")`,
+}
+
+// page sorts by the listing's order and starts after its cursor.
+func page(listing projects.Listing) func(*bun.SelectQuery) *bun.SelectQuery {
+	field, descending := listing.Order.Field()
+	key, direction, beyond := sortKeys[field], "ASC", ">"
+	if descending {
+		direction, beyond = "DESC", "<"
+	}
+	return func(q *bun.SelectQuery) *bun.SelectQuery {
+		q = q.OrderExpr(key + " " + direction + ", p.id " + direction).Limit(int64(listing.Limit))
+		switch {
+		case listing.After.IsZero():
+			return q
+		case field == "name":
+			name, id := listing.After.Name()
+			return q.Where("("+key+", p.id) "+beyond+` (lower(? COLLATE "C"), ?)`, name, id)
+		}
+		at, id := listing.After.Time()
+		return q.Where("("+key+", p.id) "+beyond+" (?, ?)", at, id)
+	}
 }
 
 // List implements [projects.Repository].
 func (r *Repository) List(ctx context.Context, scope projects.Scope, listing projects.Listing) ([]projects.Project, error) {
 	var rows []projectRow
-	query := r.db.NewSelect().Model(&rows).ApplyQueryBuilder(within(scope)).Apply(newestFirst).Limit(int64(listing.Limit))
+	query := r.db.NewSelect().Model(&rows).ApplyQueryBuilder(within(scope)).Apply(page(listing))
 	if listing.Search != "" {
 		pattern := "%" + escapeLike.Replace(listing.Search) + "%"
 		query = query.Where("p.name ILIKE ?0 OR p.slug ILIKE ?0 OR p.description ILIKE ?0", pattern)
@@ -109,10 +155,6 @@ func (r *Repository) List(ctx context.Context, scope projects.Scope, listing pro
 	}
 	if listing.CreatedBy != "" {
 		query = query.Where("p.created_by = ?", listing.CreatedBy)
-	}
-	if !listing.After.IsZero() {
-		createdAt, id := listing.After.Position()
-		query = query.Where("(p.created_at, p.id) < (?, ?)", createdAt, id)
 	}
 	if err := query.Scan(ctx); err != nil {
 		return nil, fault.Wrap("select projects", database.Classify(err))
@@ -148,11 +190,12 @@ func (r *Repository) Insert(ctx context.Context, p projects.Project) (projects.P
 	return row.project()
 }
 
-// Update implements [projects.Repository].
-func (r *Repository) Update(ctx context.Context, scope projects.Scope, slug projects.Slug, edits projects.Edits) (projects.Project, error) {
+// Update implements [projects.Repository]. Of two changes that the clock cannot
+// tell apart, the later one is still the later one by its time.
+func (r *Repository) Update(ctx context.Context, scope projects.Scope, slug projects.Slug, versions projects.Versions, edits projects.Edits) (projects.Project, error) {
 	row := new(projectRow)
-	query := r.db.NewUpdate().Model(row).Set("updated_at = now()").
-		ApplyQueryBuilder(within(scope)).Where("p.slug = ?", slug.String()).Returning("*")
+	query := r.db.NewUpdate().Model(row).Set("updated_at = greatest(now(), p.updated_at + interval '1 microsecond')").
+		ApplyQueryBuilder(within(scope)).ApplyQueryBuilder(in(versions)).Where("p.slug = ?", slug.String()).Returning("*")
 	if edits.Name != nil {
 		query = query.Set("name = ?", *edits.Name)
 	}
@@ -175,9 +218,9 @@ func (r *Repository) Update(ctx context.Context, scope projects.Scope, slug proj
 }
 
 // Delete implements [projects.Repository].
-func (r *Repository) Delete(ctx context.Context, scope projects.Scope, slug projects.Slug) (projects.Project, error) {
+func (r *Repository) Delete(ctx context.Context, scope projects.Scope, slug projects.Slug, versions projects.Versions) (projects.Project, error) {
 	row := new(projectRow)
-	err := r.db.NewDelete().Model(row).ApplyQueryBuilder(within(scope)).Where("p.slug = ?", slug.String()).
+	err := r.db.NewDelete().Model(row).ApplyQueryBuilder(within(scope)).ApplyQueryBuilder(in(versions)).Where("p.slug = ?", slug.String()).
 		Returning("*").Scan(ctx)
 	if err != nil {
 		return projects.Project{}, fault.Wrap("delete project", classify(err))

@@ -130,7 +130,7 @@ func TestProjectsOfOneMomentArePaged(t *testing.T) {
 			want = append([]string{p.Slug.String()}, want...)
 		}
 		// A row that is written again moves to the end of the table.
-		_, err := repository.Update(ctx, projects.Scope{All: true}, projects.MustParseSlug("p3"), projects.Edits{Name: new("x")})
+		_, err := repository.Update(ctx, projects.Scope{All: true}, projects.MustParseSlug("p3"), nil, projects.Edits{Name: new("x")})
 		return err
 	}); err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestProjectsOfOneMomentArePaged(t *testing.T) {
 			t.Fatal(err)
 		}
 		got = append(got, projectstest.Slugs(page)...)
-		listing.After = projects.CursorAt(page[len(page)-1])
+		listing.After = projects.CursorAt(page[len(page)-1], listing.Order)
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the pages hold %q, want %q", got, want)

@@ -58,8 +58,10 @@ func (r *Repository) lock(ctx context.Context) (t *table, unlock func(), err err
 // timestamp is now with PostgreSQL's precision.
 func (r *Repository) timestamp() time.Time { return r.now().UTC().Truncate(time.Microsecond) }
 
-func (t *table) index(scope projects.Scope, slug projects.Slug) (int, error) {
-	i := slices.IndexFunc(t.rows, func(p projects.Project) bool { return p.Slug == slug && scope.Includes(p) })
+func (t *table) index(scope projects.Scope, slug projects.Slug, versions projects.Versions) (int, error) {
+	i := slices.IndexFunc(t.rows, func(p projects.Project) bool {
+		return p.Slug == slug && scope.Includes(p) && versions.Include(p)
+	})
 	if i < 0 {
 		return 0, projects.ErrNotFound
 	}
@@ -70,13 +72,38 @@ func (t *table) isTaken(slug projects.Slug, except int64) bool {
 	return slices.ContainsFunc(t.rows, func(p projects.Project) bool { return p.Slug == slug && p.ID != except })
 }
 
-// newest returns the matching projects, the newest first.
-func (t *table) newest(match func(projects.Project) bool) []projects.Project {
+// sorted returns the matching projects in an order.
+func (t *table) sorted(order projects.Order, match func(projects.Project) bool) []projects.Project {
 	found := slices.DeleteFunc(slices.Clone(t.rows), func(p projects.Project) bool { return !match(p) })
-	slices.SortFunc(found, func(a, b projects.Project) int {
-		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
-	})
+	slices.SortFunc(found, func(a, b projects.Project) int { return compare(order, a, b) })
 	return found
+}
+
+// compare is negative when a comes before b.
+func compare(order projects.Order, a, b projects.Project) int {
+	field, descending := order.Field()
+	if descending {
+		a, b = b, a
+	}
+	var by int
+	switch field {
+	case "name":
+		by = cmp.Compare(foldASCII(a.Name), foldASCII(b.Name))
+	case "updated_at":
+		by = a.UpdatedAt.Compare(b.UpdatedAt)
+	default:
+		by = a.CreatedAt.Compare(b.CreatedAt)
+	}
+	return cmp.Or(by, cmp.Compare(a.ID, b.ID))
+}
+
+func foldASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, text)
 }
 
 // List implements [projects.Repository].
@@ -86,8 +113,8 @@ func (r *Repository) List(ctx context.Context, scope projects.Scope, listing pro
 		return nil, err
 	}
 	defer unlock()
-	found := t.newest(func(p projects.Project) bool {
-		return scope.Includes(p) && passes(p, listing.Filter) && isAfter(p, listing.After)
+	found := t.sorted(listing.Order, func(p projects.Project) bool {
+		return scope.Includes(p) && passes(p, listing.Filter) && isAfter(p, listing)
 	})
 	return found[:min(listing.Limit, len(found))], nil
 }
@@ -100,9 +127,11 @@ func passes(p projects.Project, filter projects.Filter) bool {
 		(contains(p.Name) || contains(p.Slug.String()) || contains(p.Description))
 }
 
-func isAfter(p projects.Project, cursor projects.Cursor) bool {
-	createdAt, id := cursor.Position()
-	return cursor.IsZero() || cmp.Or(p.CreatedAt.Compare(createdAt), cmp.Compare(p.ID, id)) < 0
+func isAfter(p projects.Project, listing projects.Listing) bool {
+	at, id := listing.After.Time()
+	name, _ := listing.After.Name()
+	place := projects.Project{ID: id, Name: name, CreatedAt: at, UpdatedAt: at}
+	return listing.After.IsZero() || compare(listing.Order, place, p) < 0
 }
 
 // BySlug implements [projects.Repository].
@@ -112,7 +141,7 @@ func (r *Repository) BySlug(ctx context.Context, scope projects.Scope, slug proj
 		return projects.Project{}, err
 	}
 	defer unlock()
-	i, err := t.index(scope, slug)
+	i, err := t.index(scope, slug, nil)
 	if err != nil {
 		return projects.Project{}, err
 	}
@@ -137,13 +166,13 @@ func (r *Repository) Insert(ctx context.Context, p projects.Project) (projects.P
 }
 
 // Update implements [projects.Repository].
-func (r *Repository) Update(ctx context.Context, scope projects.Scope, slug projects.Slug, edits projects.Edits) (projects.Project, error) {
+func (r *Repository) Update(ctx context.Context, scope projects.Scope, slug projects.Slug, versions projects.Versions, edits projects.Edits) (projects.Project, error) {
 	t, unlock, err := r.lock(ctx)
 	if err != nil {
 		return projects.Project{}, err
 	}
 	defer unlock()
-	i, err := t.index(scope, slug)
+	i, err := t.index(scope, slug, versions)
 	if err != nil {
 		return projects.Project{}, err
 	}
@@ -151,19 +180,23 @@ func (r *Repository) Update(ctx context.Context, scope projects.Scope, slug proj
 	if t.isTaken(changed.Slug, changed.ID) {
 		return projects.Project{}, projects.ErrSlugTaken
 	}
+	// Time goes on with every change, whatever the clock says.
 	changed.UpdatedAt = r.timestamp()
+	if least := t.rows[i].UpdatedAt.Add(time.Microsecond); changed.UpdatedAt.Before(least) {
+		changed.UpdatedAt = least
+	}
 	t.rows[i] = changed
 	return changed, nil
 }
 
 // Delete implements [projects.Repository].
-func (r *Repository) Delete(ctx context.Context, scope projects.Scope, slug projects.Slug) (projects.Project, error) {
+func (r *Repository) Delete(ctx context.Context, scope projects.Scope, slug projects.Slug, versions projects.Versions) (projects.Project, error) {
 	t, unlock, err := r.lock(ctx)
 	if err != nil {
 		return projects.Project{}, err
 	}
 	defer unlock()
-	i, err := t.index(scope, slug)
+	i, err := t.index(scope, slug, versions)
 	if err != nil {
 		return projects.Project{}, err
 	}
@@ -179,7 +212,7 @@ func (r *Repository) Summarize(ctx context.Context, scope projects.Scope, accoun
 		return projects.Summary{}, err
 	}
 	defer unlock()
-	found := t.newest(scope.Includes)
+	found := t.sorted(projects.NewestFirst, scope.Includes)
 	summary := projects.Summary{All: len(found), Recent: found[:min(recent, len(found))]}
 	for _, p := range found {
 		switch p.Status {

@@ -8,6 +8,8 @@ package rest
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -31,7 +33,7 @@ func Register(to huma.API, service *projects.Service) {
 	api := &api{service: service}
 	register(to, operation{
 		id: "list-projects", method: http.MethodGet, path: collectionPath, authorize: may(service.AuthorizeList),
-		summary: "List projects", description: "Lists the projects that you may see, the newest first.",
+		summary: "List projects", description: "Lists the projects that you may see, in pages. The Link header leads to the first page and the next one.",
 	}, api.list)
 	register(to, operation{
 		id: "create-project", method: http.MethodPost, path: collectionPath, authorize: may(service.AuthorizeCreate),
@@ -45,12 +47,13 @@ func Register(to huma.API, service *projects.Service) {
 	register(to, operation{
 		id: "update-project", method: http.MethodPatch, path: projectPath, authorize: api.mayDo(projects.ActionEdit),
 		summary:     "Change a project",
-		description: "Takes a JSON merge patch (RFC 7396): what is missing stays as it is. A null empties the description and makes the project private; the rest cannot be taken away.",
-		errors:      []int{http.StatusConflict},
+		description: "Takes a JSON merge patch (RFC 7396): what is missing stays as it is. A null empties the description and makes the project private; the rest cannot be taken away. With If-Match, it is changed only while it is as you know it.",
+		errors:      []int{http.StatusConflict, http.StatusPreconditionFailed},
 	}, api.update)
 	register(to, operation{
 		id: "delete-project", method: http.MethodDelete, path: projectPath, authorize: api.mayDo(projects.ActionDelete),
-		summary: "Delete a project", description: "The project is gone for good.", status: http.StatusNoContent,
+		summary: "Delete a project", description: "The project is gone for good. With If-Match, it is deleted only while it is as you know it.",
+		status: http.StatusNoContent, errors: []int{http.StatusPreconditionFailed},
 	}, api.delete)
 }
 
@@ -61,14 +64,14 @@ type operation struct {
 	// looked at.
 	authorize func(huma.Context, func(huma.Context))
 	status    int   // of success; 0 is 200
-	errors    []int // beyond those that every operation has
+	errors    []int // beyond those that every operation of a tenant has
 }
 
 func register[I, O any](to huma.API, o operation, handler func(context.Context, *I) (*O, error)) {
 	httpserver.Register(to, huma.Operation{
 		OperationID: o.id, Method: o.method, Path: o.path, Summary: o.summary, Description: o.description,
 		Tags: []string{"Projects"}, DefaultStatus: o.status, Middlewares: huma.Middlewares{o.authorize},
-		Errors: append([]int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity}, o.errors...),
+		Errors: o.errors,
 	}, handler)
 }
 
@@ -104,11 +107,39 @@ type listInput struct {
 	Search    string `query:"q" maxLength:"120" doc:"Found in the name, the slug or the description, whatever the case."`
 	Status    string `query:"status" enum:"active,archived"`
 	CreatedBy string `query:"created_by" doc:"The id of the user who made them."`
+	Sort      string `query:"sort" enum:"-created_at,created_at,-updated_at,updated_at,name,-name" default:"-created_at" doc:"The field to sort by, with a hyphen in front for descending."`
 	Limit     int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
-	After     string `query:"after" doc:"The next of the page before. What is in it may change."`
+	After     string `query:"after" doc:"The next of the page before, which has to be sorted the same way. What is in it may change."`
 }
 
-type listOutput struct{ Body ProjectList }
+// link returns the Link header (RFC 8288) of a page: the first page of the same
+// list, and the next one if there is one.
+func (in *listInput) link(ctx context.Context, next projects.Cursor) string {
+	query := url.Values{}
+	for name, value := range map[string]string{"q": in.Search, "status": in.Status, "created_by": in.CreatedBy, "sort": in.Sort, "limit": strconv.Itoa(in.Limit)} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	link := "<" + pathOf(ctx) + "?" + query.Encode() + `>; rel="first"`
+	if !next.IsZero() {
+		query.Set("after", next.String())
+		link += ", <" + pathOf(ctx) + "?" + query.Encode() + `>; rel="next"`
+	}
+	return link
+}
+
+// pathOf returns the path of the tenant's projects. A slug has no character that
+// a path would have to escape.
+func pathOf(ctx context.Context) string {
+	access, _ := identity.AccessFromContext(ctx)
+	return "/api/tenants/" + access.Tenant.Slug.String() + collectionPath
+}
+
+type listOutput struct {
+	Link string `header:"Link" doc:"Where the first page is (rel=first) and the next one (rel=next), as RFC 8288 has it."`
+	Body ProjectList
+}
 
 func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	after, err := projects.ParseCursor(in.After)
@@ -117,31 +148,32 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	}
 	page, err := a.service.List(ctx, actorOf(ctx), projects.Listing{
 		Filter: projects.Filter{Search: in.Search, Status: projects.Status(in.Status), CreatedBy: in.CreatedBy},
+		Order:  projects.Order(in.Sort),
 		After:  after,
 		Limit:  in.Limit,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &listOutput{Body: listOf(page)}, nil
+	return &listOutput{Link: in.link(ctx, page.Next), Body: listOf(page)}, nil
 }
 
 type createInput struct{ Body ProjectDraft }
 
 type createOutput struct {
 	Location string `header:"Location" doc:"Where the project is."`
+	ETag     string `header:"ETag" doc:"The project's version, for If-Match."`
 	Body     Project
 }
 
 func (a *api) create(ctx context.Context, in *createInput) (*createOutput, error) {
-	access, _ := identity.AccessFromContext(ctx)
-	project, err := a.service.Create(ctx, access.Actor(), in.Body.draft())
+	project, err := a.service.Create(ctx, actorOf(ctx), in.Body.draft())
 	if err != nil {
 		return nil, err
 	}
 	return &createOutput{
-		// Neither slug has a character that a path would have to escape.
-		Location: "/api/tenants/" + access.Tenant.Slug.String() + collectionPath + "/" + project.Slug.String(),
+		Location: pathOf(ctx) + "/" + project.Slug.String(),
+		ETag:     tagOf(project),
 		Body:     resourceOf(project),
 	}, nil
 }
@@ -150,27 +182,61 @@ type projectInput struct {
 	Project string `path:"project" doc:"The project's slug." example:"website-relaunch"`
 }
 
-type projectOutput struct{ Body Project }
+type projectOutput struct {
+	ETag string `header:"ETag" doc:"The project's version, for If-Match and If-None-Match."`
+	Body Project
+}
+
+func outputOf(p projects.Project) *projectOutput {
+	return &projectOutput{ETag: tagOf(p), Body: resourceOf(p)}
+}
+
+func tagOf(p projects.Project) string { return httpserver.EntityTag(projects.VersionOf(p).String()) }
 
 func (a *api) get(ctx context.Context, _ *projectInput) (*projectOutput, error) {
 	project, _ := ctx.Value(projectKey{}).(projects.Project)
-	return &projectOutput{Body: resourceOf(project)}, nil
+	return outputOf(project), nil
+}
+
+// Precondition is the header of changes that are to overwrite nobody else's.
+type Precondition struct {
+	IfMatch string `header:"If-Match" doc:"The ETags of the versions that may be changed; 412 if the project is in another one by then." example:"\"1-hk2fm7u2mp\""`
+}
+
+func (p Precondition) versions() projects.Versions {
+	tags := httpserver.IfMatch(p.IfMatch)
+	if tags == nil {
+		return nil
+	}
+	versions := projects.Versions{}
+	for _, tag := range tags {
+		if version, ok := projects.ParseVersion(tag); ok {
+			versions = append(versions, version)
+		}
+	}
+	return versions
 }
 
 type updateInput struct {
 	Project string `path:"project" doc:"The project's slug." example:"website-relaunch"`
-	Body    ProjectPatch
+	Precondition
+	Body ProjectPatch
 }
 
 func (a *api) update(ctx context.Context, in *updateInput) (*projectOutput, error) {
-	project, err := a.service.Update(ctx, actorOf(ctx), in.Project, in.Body.change())
+	project, err := a.service.Update(ctx, actorOf(ctx), in.Project, in.versions(), in.Body.change())
 	if err != nil {
 		return nil, err
 	}
-	return &projectOutput{Body: resourceOf(project)}, nil
+	return outputOf(project), nil
 }
 
-func (a *api) delete(ctx context.Context, in *projectInput) (*struct{}, error) {
-	_, err := a.service.Delete(ctx, actorOf(ctx), in.Project)
+type deleteInput struct {
+	Project string `path:"project" doc:"The project's slug." example:"website-relaunch"`
+	Precondition
+}
+
+func (a *api) delete(ctx context.Context, in *deleteInput) (*struct{}, error) {
+	_, err := a.service.Delete(ctx, actorOf(ctx), in.Project, in.versions())
 	return nil, err
 }

@@ -46,7 +46,7 @@ type answer struct {
 	body   map[string]any
 }
 
-func (s server) send(t *testing.T, as, method, path, body string) answer {
+func (s server) send(t *testing.T, as, method, path, body string, header ...string) answer {
 	t.Helper()
 	request := httptest.NewRequest(method, path, strings.NewReader(body))
 	if body != "" {
@@ -54,6 +54,9 @@ func (s server) send(t *testing.T, as, method, path, body string) answer {
 	}
 	if as != nobody {
 		request.Header.Set("Authorization", "Bearer "+as)
+	}
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Add(header[i], header[i+1])
 	}
 	response := httptest.NewRecorder()
 	s.ServeHTTP(response, request)
@@ -73,9 +76,9 @@ func (s server) seed(t *testing.T) {
 	s.expect(t, 201, ada, "POST", acme, `{"name": "Public", "is_public": true}`)
 }
 
-func (s server) expect(t *testing.T, status int, as, method, path, body string) answer {
+func (s server) expect(t *testing.T, status int, as, method, path, body string, header ...string) answer {
 	t.Helper()
-	a := s.send(t, as, method, path, body)
+	a := s.send(t, as, method, path, body, header...)
 	if a.status != status {
 		t.Errorf("%s: %s %s %.60s: %d, want %d: %s", as, method, path, body, a.status, status, a.text)
 	}
@@ -267,7 +270,8 @@ func TestBadBodies(t *testing.T) {
 		{422, "GET", acme + "?status=gone", "", "status"},
 		{422, "GET", acme + "?q=" + strings.Repeat("x", 121), "", "q"},
 		{422, "GET", acme + "?q=a%0Ab", "", "q"},
-		{422, "GET", acme + "?sort=name", "", "query"},
+		{422, "GET", acme + "?sort=id", "", "sort"},
+		{422, "GET", acme + "?order=name", "", "query"},
 		{400, "GET", acme + "?q=%00", "", ""},
 	} {
 		a := s.expect(t, test.status, ada, test.method, test.path, test.body)
@@ -323,6 +327,142 @@ func TestListsAreFilteredAndPaged(t *testing.T) {
 	}
 	if other := s.expect(t, 200, strange, "GET", "/api/tenants/testcorp/projects", ""); len(other.body["items"].([]any)) != 0 {
 		t.Errorf("another tenant sees %s", other.text)
+	}
+}
+
+// TestListsAreSortedAndLinked follows the Link headers through every order.
+func TestListsAreSortedAndLinked(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, name := range []string{"beta", "Alpha", "gamma"} {
+		s.expect(t, 201, ada, "POST", acme, `{"name": "`+name+`"}`)
+	}
+	s.expect(t, 200, ada, "PATCH", acme+"/alpha", `{"description": "x"}`)
+	for sort, want := range map[string]string{
+		"": "gamma alpha beta", "&sort=-created_at": "gamma alpha beta", "&sort=created_at": "beta alpha gamma",
+		"&sort=name": "alpha beta gamma", "&sort=-name": "gamma beta alpha", "&sort=-updated_at": "alpha gamma beta", "&sort=updated_at": "beta gamma alpha",
+	} {
+		path, got := acme+"?limit=1&q=a&status=active&created_by="+projectstest.Ada+sort, []string{}
+		for path != "" && len(got) < 5 {
+			page := s.expect(t, 200, ada, "GET", path, "")
+			for _, item := range page.body["items"].([]any) {
+				got = append(got, item.(map[string]any)["slug"].(string))
+			}
+			links := linksOf(page.header)
+			if links["first"] == "" || strings.Contains(links["first"], "after=") {
+				t.Errorf("%s: first is %q", path, links["first"])
+			}
+			if next, _ := page.body["next"].(string); next != "" != (links["next"] != "") || !strings.Contains(links["next"], next) {
+				t.Errorf("%s: next is %q in the header, %q in the body", path, links["next"], next)
+			}
+			path = links["next"]
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: %v, want %s", sort, got, want)
+		}
+	}
+	next := s.expect(t, 200, ada, "GET", acme+"?limit=1&sort=name", "").body["next"].(string)
+	if other := s.expect(t, 422, ada, "GET", acme+"?limit=1&after="+next, ""); other.fields() != "after" {
+		t.Errorf("a cursor of another order: %s", other.text)
+	}
+	hostile := s.expect(t, 200, ada, "GET", acme+"?q=%3E%22%2C%3Cx&limit=2", "")
+	if link := hostile.header.Get("Link"); strings.Count(link, "<") != 1 || strings.Count(link, ">") != 1 {
+		t.Errorf("a search gets into the link: %s", link)
+	}
+}
+
+// linksOf returns the targets of a Link header by their relation.
+func linksOf(header http.Header) map[string]string {
+	links := map[string]string{}
+	for link := range strings.SplitSeq(header.Get("Link"), ", ") {
+		target, rel, _ := strings.Cut(link, ">; rel=")
+		links[strings.Trim(rel, `"`)] = strings.TrimPrefix(target, "<")
+	}
+	return links
+}
+
+func TestLostUpdatesAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.seed(t)
+	project := acme + "/apollo"
+	first := s.expect(t, 200, ada, "GET", project, "").header.Get("ETag")
+	if !strings.HasPrefix(first, `"`) || first == s.expect(t, 200, ada, "GET", acme+"/public", "").header.Get("ETag") {
+		t.Fatalf("ETag %s", first)
+	}
+	patched := s.expect(t, 200, ada, "PATCH", project, `{"description": "mine"}`, "If-Match", first)
+	second := patched.header.Get("ETag")
+	if second == first || s.expect(t, 200, ada, "GET", project, "").header.Get("ETag") != second {
+		t.Errorf("ETags %s, %s", first, second)
+	}
+	for _, stale := range []string{first, "W/" + second, strings.Trim(second, `"`), `"x"`, `""`, `"`, ",", first + `, "y"`} {
+		for _, body := range []string{`{"description": "theirs"}`, `{}`, `{"slug": "public"}`} {
+			a := s.expect(t, 412, owner, "PATCH", project, body, "If-Match", stale)
+			if a.body["type"] != "urn:tenon:problem:precondition-failed" {
+				t.Errorf("%s", a.text)
+			}
+		}
+		s.expect(t, 412, owner, "DELETE", project, "", "If-Match", stale)
+		// What is wrong with the request comes first.
+		s.expect(t, 422, owner, "PATCH", project, `{"name": ""}`, "If-Match", stale)
+		s.expect(t, 404, bob, "PATCH", project, `{}`, "If-Match", stale)
+		s.expect(t, 403, bob, "DELETE", acme+"/public", "", "If-Match", stale)
+		s.expect(t, 404, ada, "DELETE", acme+"/missing", "", "If-Match", stale)
+	}
+	if now := s.expect(t, 200, ada, "GET", project, ""); now.body["description"] != "mine" {
+		t.Errorf("a refused change left %s", now.text)
+	}
+	third := s.expect(t, 200, ada, "PATCH", project, `{"name": "Gemini"}`, "If-Match", `"x", `+second).header.Get("ETag")
+	s.expect(t, 200, ada, "PATCH", project, `{}`, "If-Match", third)
+	s.expect(t, 200, ada, "PATCH", project, `{}`, "If-Match", "*")
+	s.expect(t, 204, ada, "DELETE", project, "", "If-Match", third)
+	created := s.expect(t, 201, ada, "POST", acme, `{"name": "Apollo", "slug": "apollo"}`)
+	s.expect(t, 412, ada, "DELETE", project, "", "If-Match", third)
+	s.expect(t, 204, ada, "DELETE", project, "", "If-Match", created.header.Get("ETag"))
+}
+
+func TestUnchangedProjectsAreNotSentAgain(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.seed(t)
+	got := s.expect(t, 200, ada, "GET", acme+"/apollo", "")
+	tag := got.header.Get("ETag")
+	if got.header.Get("Cache-Control") != "private, no-cache" || !strings.Contains(got.header.Get("Vary"), "Authorization") {
+		t.Errorf("%v", got.header)
+	}
+	for _, known := range []string{tag, "W/" + tag, `"x", ` + tag, "*"} {
+		if a := s.expect(t, 304, ada, "GET", acme+"/apollo", "", "If-None-Match", known); a.text != "" || a.header.Get("ETag") != tag || a.header.Get("Content-Type") != "" {
+			t.Errorf("%s: %v %q", known, a.header, a.text)
+		}
+		s.expect(t, 404, bob, "GET", acme+"/apollo", "", "If-None-Match", known)
+	}
+	s.expect(t, 200, ada, "GET", acme+"/apollo", "", "If-None-Match", `"x"`)
+	s.expect(t, 200, ada, "PATCH", acme+"/apollo", `{"description": "x"}`, "If-None-Match", tag)
+	s.expect(t, 200, ada, "GET", acme+"/apollo", "", "If-None-Match", tag)
+}
+
+func TestMinimalAnswers(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, prefer := range []string{"return=minimal", "respond-async, Return = \"minimal\"; x=1"} {
+		created := s.expect(t, 201, ada, "POST", acme, `{"name": "Apollo", "slug": "apollo"}`, "Prefer", prefer)
+		if created.text != "" || created.header.Get("Location") != acme+"/apollo" || created.header.Get("ETag") == "" || created.header.Get("Content-Type") != "" {
+			t.Errorf("%s: %v %q", prefer, created.header, created.text)
+		}
+		patched := s.expect(t, 204, ada, "PATCH", acme+"/apollo", `{"name": "x"}`, "Prefer", prefer)
+		if patched.text != "" || patched.header.Get("Preference-Applied") != "return=minimal" || patched.header.Get("ETag") == created.header.Get("ETag") {
+			t.Errorf("%s: %v %q", prefer, patched.header, patched.text)
+		}
+		if refused := s.expect(t, 422, ada, "PATCH", acme+"/apollo", `{"name": ""}`, "Prefer", prefer); refused.fields() != "name" || refused.header.Get("Preference-Applied") != "" {
+			t.Errorf("%s: %v %q", prefer, refused.header, refused.text)
+		}
+		if got := s.expect(t, 200, ada, "GET", acme+"/apollo", "", "Prefer", prefer); got.text == "" {
+			t.Error("what was asked for is not answered")
+		}
+		s.expect(t, 204, ada, "DELETE", acme+"/apollo", "", "Prefer", prefer)
+	}
+	if a := s.expect(t, 201, ada, "POST", acme, `{"name": "x"}`, "Prefer", "return=representation"); a.text == "" || a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%v %q", a.header, a.text)
 	}
 }
 

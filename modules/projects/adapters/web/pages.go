@@ -233,7 +233,7 @@ func (p *Pages) update(w http.ResponseWriter, r *http.Request, access identity.A
 	if err != nil {
 		return err
 	}
-	changed, err := p.service.Update(r.Context(), access.Actor(), slugOf(r), projects.Change{
+	changed, err := p.service.Update(r.Context(), access.Actor(), slugOf(r), nil, projects.Change{
 		Name: &entered.name, Slug: &entered.slug, Description: &entered.description, Public: &entered.public, Status: &entered.status,
 	})
 	if refused := refusal(err); refused != nil {
@@ -254,7 +254,7 @@ func (p *Pages) confirmDelete(w http.ResponseWriter, r *http.Request, access ide
 }
 
 func (p *Pages) delete(w http.ResponseWriter, r *http.Request, access identity.Access) error {
-	project, err := p.service.Delete(r.Context(), access.Actor(), slugOf(r))
+	project, err := p.service.Delete(r.Context(), access.Actor(), slugOf(r), nil)
 	if err != nil {
 		return err
 	}

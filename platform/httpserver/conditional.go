@@ -1,0 +1,118 @@
+package httpserver
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+)
+
+// EntityTag returns the strong entity tag (RFC 9110) of a version. The version
+// names the thing's state, whatever the encoding that the state is sent in, so
+// that what one client was told in gzip is what another may change.
+func EntityTag(version string) string { return `"` + version + `"` }
+
+// IfMatch returns the versions that an If-Match header lets a change be made
+// to: nil, which is any, for "" and "*". Weak tags, and what is no tag, are left
+// out, since they match nothing.
+func IfMatch(header string) []string {
+	header = strings.TrimSpace(header)
+	if header == "" || header == "*" {
+		return nil
+	}
+	versions := []string{}
+	for tag := range strings.SplitSeq(header, ",") {
+		tag = strings.TrimSpace(tag)
+		if version := strings.Trim(tag, `"`); len(tag) == len(version)+2 {
+			versions = append(versions, version)
+		}
+	}
+	return versions
+}
+
+// isKnown reports whether an If-None-Match header names the entity tag. It
+// compares weakly, as RFC 9110 has it for reading.
+func isKnown(ifNoneMatch, tag string) bool {
+	for candidate := range strings.SplitSeq(ifNoneMatch, ",") {
+		candidate = strings.TrimSpace(candidate)
+		if candidate == "*" || strings.TrimPrefix(candidate, "W/") == tag {
+			return true
+		}
+	}
+	return false
+}
+
+const returnMinimal = "return=minimal"
+
+// wantsMinimal reports whether the client prefers an answer without a body
+// (RFC 7240).
+func wantsMinimal(r *http.Request) bool {
+	for _, header := range r.Header.Values("Prefer") {
+		for preference := range strings.SplitSeq(header, ",") {
+			name, _, _ := strings.Cut(preference, ";")
+			name = strings.ReplaceAll(strings.ReplaceAll(name, " ", ""), `"`, "")
+			if strings.EqualFold(name, returnMinimal) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// answerOnlyWhatIsWanted answers 304 to whoever has a thing's state already,
+// leaves out the body for whoever prefers that, and says who may keep the
+// answer.
+func answerOnlyWhatIsWanted(ctx huma.Context, next func(huma.Context)) {
+	next(&wantedContext{humaContext: ctx})
+}
+
+// wantedContext drops the body of answers that nobody wants.
+type wantedContext struct {
+	humaContext
+
+	drop bool
+}
+
+// Unwrap is how humachi finds its own context.
+func (c *wantedContext) Unwrap() huma.Context { return c.humaContext }
+
+func (c *wantedContext) SetStatus(status int) {
+	r, w := humachi.Unwrap(c)
+	header := w.Header()
+	tag := header.Get("ETag")
+	isRead := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case isRead && status == http.StatusOK && tag != "" && isKnown(r.Header.Get("If-None-Match"), tag):
+		status, c.drop = http.StatusNotModified, true
+	case slices.Contains([]int{http.StatusOK, http.StatusCreated}, status) && !isRead && wantsMinimal(r):
+		if status == http.StatusOK {
+			status = http.StatusNoContent
+		}
+		c.drop = true
+		header.Set("Preference-Applied", returnMinimal)
+	}
+	if c.drop {
+		header.Del("Content-Type")
+	}
+	switch {
+	case header.Get("Cache-Control") != "": // of a problem, or the operation's own
+	case !isRead:
+		header.Set("Cache-Control", "no-store")
+	case len(c.Operation().Security) > 0:
+		// What one person may see is for their client alone to keep, which asks
+		// each time whether it still is so.
+		header.Set("Cache-Control", "private, no-cache")
+		header.Add("Vary", "Authorization, Cookie")
+	}
+	c.humaContext.SetStatus(status)
+}
+
+func (c *wantedContext) BodyWriter() io.Writer {
+	if c.drop {
+		return io.Discard
+	}
+	return c.humaContext.BodyWriter()
+}
