@@ -40,6 +40,7 @@ func NewPages(operators operations.Operators, accounts Accounts, engine *migrate
 
 const (
 	fleetPath = "/admin/fleet"
+	driftPath = fleetPath + "/drift"
 	runPath   = fleetPath + "/runs/{run}"
 
 	shownRuns     = 20
@@ -53,6 +54,7 @@ func (p *Pages) Mount(r chi.Router) {
 		handle          func(http.ResponseWriter, *http.Request) error
 	}{
 		{http.MethodGet, fleetPath, p.fleet},
+		{http.MethodGet, driftPath, p.drift},
 		{http.MethodGet, runPath, p.run},
 		{http.MethodPost, runPath + "/pause", p.pause},
 		{http.MethodPost, runPath + "/resume", p.resume},
@@ -96,6 +98,16 @@ func (p *Pages) fleet(w http.ResponseWriter, r *http.Request) error {
 		return fault.Wrap("read the fleet's history", err)
 	}
 	return web.Render(w, r, http.StatusOK, "Fleet", fleetPage(status, history))
+}
+
+// drift holds every tenant's schema against its version, which takes about a
+// second for some thousand tenants.
+func (p *Pages) drift(w http.ResponseWriter, r *http.Request) error {
+	drifts, looked, err := p.engine.Drift(r.Context(), migrate.Options{})
+	if err != nil {
+		return fault.Wrap("look for drift", err)
+	}
+	return web.Render(w, r, http.StatusOK, "Drift", driftPage(drifts, looked))
 }
 
 // runOf returns the run that the path names.
