@@ -584,7 +584,7 @@ func driftPage(drifts []migrate.Drift, looked int) templ.Component {
 		}
 		templ_7745c5c3_Err = ui.PageHeader(ui.PageHeaderProps{
 			Title:       "Drift",
-			Description: fmt.Sprintf("%d tenants were held against what the migrations of their versions build.", looked),
+			Description: "Looked at " + count(looked) + ", and what the migrations of their versions build.",
 			Breadcrumbs: []ui.Breadcrumb{{Label: "Fleet", Href: fleetPath}, {Label: "Drift"}},
 		}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
@@ -636,7 +636,7 @@ func driftPage(drifts []migrate.Drift, looked int) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = ui.Alert(ui.AlertProps{Kind: ui.Warning, Title: fmt.Sprintf("%d tenants differ", len(drifts))}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var26), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Alert(ui.AlertProps{Kind: ui.Warning, Title: "Different: " + count(len(drifts))}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var26), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1437,7 +1437,7 @@ func runHref(run migrate.Run) string { return fmt.Sprintf("%s/runs/%d", fleetPat
 func total(run migrate.Run) int { return run.Pending + run.Applied + run.Failed + run.Skipped }
 
 func done(run migrate.Run) string {
-	text := fmt.Sprintf("%d of %d tenants", total(run)-run.Pending, total(run))
+	text := fmt.Sprintf("%d of %s", total(run)-run.Pending, count(total(run)))
 	if run.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", run.Failed)
 	}
@@ -1446,6 +1446,14 @@ func done(run migrate.Run) string {
 		text += fmt.Sprintf(", %.0f a second", rate)
 	}
 	return text
+}
+
+// count is a number of tenants.
+func count(n int) string {
+	if n == 1 {
+		return "1 tenant"
+	}
+	return fmt.Sprintf("%d tenants", n)
 }
 
 func tenantName(drift migrate.Drift) string {
