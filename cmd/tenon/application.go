@@ -13,11 +13,14 @@ import (
 	"go.uber.org/fx/fxevent"
 
 	"github.com/tenonhq/tenon/modules"
+	"github.com/tenonhq/tenon/modules/identity"
 	identityweb "github.com/tenonhq/tenon/modules/identity/adapters/web"
 	"github.com/tenonhq/tenon/modules/identity/identityfx"
+	"github.com/tenonhq/tenon/platform/background"
 	"github.com/tenonhq/tenon/platform/config"
 	"github.com/tenonhq/tenon/platform/database"
 	"github.com/tenonhq/tenon/platform/httpserver"
+	"github.com/tenonhq/tenon/platform/idempotency"
 	"github.com/tenonhq/tenon/platform/migrate"
 	"github.com/tenonhq/tenon/platform/web"
 )
@@ -41,8 +44,8 @@ func newApplication(c config.Config, logger *slog.Logger, options ...fx.Option) 
 	app.fx = fx.New(
 		fx.WithLogger(func() fxevent.Logger { return wiringLogger(logger) }),
 		fx.Supply(c, logger),
-		fx.Provide(newDatabase, newApplicationEngine, newErrorWriter, newReadiness,
-			fx.Annotate(newRouter, fx.ParamTags("", "", "", "", `group:"mounts"`))),
+		fx.Provide(newDatabase, newApplicationEngine, newErrorWriter, newReadiness, newIdempotencyStore,
+			fx.Annotate(newRouter, fx.ParamTags("", "", "", "", "", `group:"mounts"`))),
 		modules.All,
 		fx.Options(options...),
 		fx.Populate(&app.router, &app.readiness, &app.engine),
@@ -120,7 +123,23 @@ func newReadiness(db *database.DB, engine *migrate.Engine) *httpserver.Readiness
 	}}
 }
 
-func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *httpserver.Readiness, gate *identityweb.Gate, mounts []httpserver.Mount) (*httpserver.Router, error) {
+// newIdempotencyStore returns the store of idempotency keys, and deletes the
+// expired ones for as long as the application runs.
+func newIdempotencyStore(lifecycle fx.Lifecycle, db *database.DB, logger *slog.Logger) *idempotency.Store {
+	store := idempotency.NewStore(db)
+	sweeper := background.New(func(ctx context.Context) { store.RunSweeper(ctx, logger) })
+	lifecycle.Append(fx.StartStopHook(sweeper.Start, sweeper.Stop))
+	return store
+}
+
+// callerOf returns who was let in, and where.
+func callerOf(ctx context.Context) httpserver.Caller {
+	session, _ := identity.SessionFromContext(ctx)
+	access, _ := identity.AccessFromContext(ctx)
+	return httpserver.Caller{Account: session.AccountID, Tenant: access.Tenant.ID}
+}
+
+func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *httpserver.Readiness, gate *identityweb.Gate, keys *idempotency.Store, mounts []httpserver.Mount) (*httpserver.Router, error) {
 	shell := gate.Shell(modules.Navigation())
 	return httpserver.New(httpserver.Config{
 		PublicURL:             c.PublicURL,
@@ -135,8 +154,10 @@ func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *https
 			Version:     "1",
 			Description: "Everything a tenant can do, for programs. Sign requests with a session token: `Authorization: Bearer …`.",
 		},
-		SignedIn: func(next http.Handler) http.Handler { return gate.Authenticate(gate.RequireSession(shell(next))) },
-		Tenant:   func(next http.Handler) http.Handler { return gate.Enter(shell(next)) },
+		SignedIn:    func(next http.Handler) http.Handler { return gate.Authenticate(gate.RequireSession(shell(next))) },
+		Tenant:      func(next http.Handler) http.Handler { return gate.Enter(shell(next)) },
+		Caller:      callerOf,
+		Idempotency: keys,
 	}, append(mounts, httpserver.Mount{Surface: httpserver.Public, Routes: mountWeb})...)
 }
 

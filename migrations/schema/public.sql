@@ -140,3 +140,21 @@ CREATE TABLE migration_run_tenants (
     CONSTRAINT migration_run_tenants_state_check CHECK (state IN ('pending', 'applied', 'failed', 'skipped'))
 );
 CREATE INDEX migration_run_tenants_failed_idx ON migration_run_tenants (schema_name, run_id) WHERE state = 'failed';
+
+-- Idempotency keys, owned by platform/idempotency: what was answered to a
+-- person's request in a tenant ('' outside of tenants), for as long as it may
+-- be asked again. A key whose request still runs has no status yet.
+CREATE TABLE idempotency_keys (
+    tenant_id   text        NOT NULL,
+    account_id  text        NOT NULL,
+    key         text        NOT NULL,
+    claim       text        NOT NULL, -- the run that holds the key; no other may finish it
+    fingerprint bytea       NOT NULL, -- of the request, so that another one under the same key is noticed
+    status      integer     NOT NULL DEFAULT 0,
+    header      json        NOT NULL DEFAULT '{}',
+    body        bytea       NOT NULL DEFAULT '',
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    expires_at  timestamptz NOT NULL, -- when the key is free again
+    CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, account_id, key)
+);
+CREATE INDEX idempotency_keys_expires_at_idx ON idempotency_keys (expires_at);

@@ -51,13 +51,17 @@ const (
 )
 
 // newDocument returns the OpenAPI document that every surface's operations go
-// into.
-func newDocument(info huma.Info) *huma.OpenAPI {
+// into. keys tells whether idempotency keys are remembered.
+func newDocument(info huma.Info, keys bool) *huma.OpenAPI {
 	if info.Title == "" {
 		info.Title = "Tenon"
 	}
 	if info.Version == "" {
 		info.Version = "1"
+	}
+	hooks := []huma.AddOpFunc{documentTenant, documentMergePatch, documentAnswers, documentProblems}
+	if keys {
+		hooks = append(hooks, documentIdempotency)
 	}
 	return &huma.OpenAPI{
 		OpenAPI: "3.1.0",
@@ -69,7 +73,7 @@ func newDocument(info huma.Info) *huma.OpenAPI {
 				bearerScheme:  {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A session token."},
 			},
 		},
-		OnAddOperation: []huma.AddOpFunc{documentTenant, documentMergePatch, documentAnswers, documentProblems},
+		OnAddOperation: hooks,
 	}
 }
 
@@ -176,7 +180,7 @@ func newAPI(router chi.Router, document *huma.OpenAPI, prefix string, surface Su
 func Register[I, O any](api huma.API, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
 	op.MaxBodyBytes = -1 // the router's limit holds; huma's is off by one
 	op.RejectUnknownQueryParameters = true
-	op.Middlewares = append(slices.Clone(op.Middlewares), answerOnlyWhatIsWanted, requireMediaType)
+	op.Middlewares = append(slices.Clone(op.Middlewares), answerOnce, answerOnlyWhatIsWanted, requireMediaType)
 	op.Metadata = maps.Clone(op.Metadata)
 	if op.Metadata == nil {
 		op.Metadata = map[string]any{}

@@ -57,6 +57,10 @@ func (rt *Router) identify(next http.Handler) http.Handler {
 			id:       id,
 			errors:   rt.errors,
 			response: middleware.NewWrapResponseWriter(w, r.ProtoMajor),
+
+			caller:      rt.config.Caller,
+			idempotency: rt.config.Idempotency,
+			hold:        rt.config.RequestTimeout + finishTimeout,
 		}
 		w.Header().Set("X-Request-Id", id)
 		next.ServeHTTP(state.response, r.WithContext(context.WithValue(r.Context(), stateKey{}, state)))

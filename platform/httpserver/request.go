@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"sync"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -20,6 +21,11 @@ type requestState struct {
 	id       string
 	errors   *ErrorWriter
 	response middleware.WrapResponseWriter
+
+	// What operations, which know no router, need of its configuration.
+	caller      func(context.Context) Caller
+	idempotency IdempotencyStore
+	hold        time.Duration // how long a request may run
 
 	mu    sync.Mutex
 	attrs []slog.Attr
@@ -105,13 +111,18 @@ func ParseForm(r *http.Request) error {
 	if err == nil {
 		return nil
 	}
+	return bodyError(err)
+}
+
+// bodyError is what a body that could not be read is answered.
+func bodyError(err error) error {
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return err
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return errBodyTimeout()
 	}
-	return errMalformed("The form is not valid.")
+	return errMalformed("The body is not valid.")
 }
 
 const formType = "application/x-www-form-urlencoded"

@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -46,6 +47,12 @@ type Config struct {
 	// the path parameter [TenantParam] pass. It puts the tenant into the
 	// context.
 	Tenant func(http.Handler) http.Handler
+	// Caller tells, after SignedIn and Tenant, who sends the request. Without
+	// it nobody is known.
+	Caller func(context.Context) Caller
+	// Idempotency remembers what POSTs with an Idempotency-Key were answered;
+	// without it the header does nothing. It needs Caller.
+	Idempotency IdempotencyStore
 }
 
 // TenantParam is the path parameter that names the tenant; read it with
@@ -109,7 +116,7 @@ func New(config Config, mounts ...Mount) (*Router, error) {
 		config:  config,
 		mux:     chi.NewMux(),
 		origins: http.NewCrossOriginProtection(),
-		openAPI: newDocument(config.API),
+		openAPI: newDocument(config.API, config.Idempotency != nil),
 		errors:  config.Errors,
 	}
 	if rt.errors == nil {
@@ -178,6 +185,12 @@ func (rt *Router) complete(mounts []Mount) error {
 	}
 	if config.Readiness == nil {
 		config.Readiness = new(Readiness)
+	}
+	switch {
+	case config.Caller == nil && config.Idempotency != nil:
+		return errors.New("idempotency keys belong to callers, and there is no Caller")
+	case config.Caller == nil:
+		config.Caller = func(context.Context) Caller { return Caller{} }
 	}
 	if err := rt.origins.AddTrustedOrigin(config.PublicURL.Scheme + "://" + config.PublicURL.Host); err != nil {
 		return err

@@ -2,6 +2,7 @@ package projectstest
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/httpserver"
+	"github.com/tenonhq/tenon/platform/idempotency"
 	"github.com/tenonhq/tenon/platform/tenant"
 	"github.com/tenonhq/tenon/platform/web"
 )
@@ -77,6 +79,11 @@ func NewRouter(t testing.TB, mounts []httpserver.Mount, options ...RouterOption)
 		ContentSecurityPolicy: web.ContentSecurityPolicy(),
 		SignedIn:              signIn,
 		Tenant:                func(next http.Handler) http.Handler { return enter(next, options) },
+		Caller: func(ctx context.Context) httpserver.Caller {
+			access, _ := identity.AccessFromContext(ctx)
+			return httpserver.Caller{Account: access.Session.AccountID, Tenant: access.Tenant.ID}
+		},
+		Idempotency: idempotency.NewMemory(),
 	}, mounts...)
 	if err != nil {
 		t.Fatal(err)

@@ -56,7 +56,7 @@ func (s server) send(t *testing.T, as, method, path, body string, header ...stri
 		request.Header.Set("Authorization", "Bearer "+as)
 	}
 	for i := 0; i < len(header); i += 2 {
-		request.Header.Add(header[i], header[i+1])
+		request.Header[http.CanonicalHeaderKey(header[i])] = []string{header[i+1]}
 	}
 	response := httptest.NewRecorder()
 	s.ServeHTTP(response, request)
@@ -463,6 +463,53 @@ func TestMinimalAnswers(t *testing.T) {
 	}
 	if a := s.expect(t, 201, ada, "POST", acme, `{"name": "x"}`, "Prefer", "return=representation"); a.text == "" || a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%v %q", a.header, a.text)
+	}
+}
+
+func TestARequestUnderAKeyHappensOnce(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	const key = "Idempotency-Key"
+	first := s.expect(t, 201, ada, "POST", acme, `{"name": "Apollo"}`, key, "k1")
+	again := s.expect(t, 201, ada, "POST", acme, `{"name": "Apollo"}`, key, "k1")
+	if again.text != first.text || again.header.Get("Idempotency-Replayed") != "true" || first.header.Get("Idempotency-Replayed") != "" {
+		t.Errorf("first %s\nagain %s", first.text, again.text)
+	}
+	for _, name := range []string{"Location", "ETag", "Content-Type", "Cache-Control"} {
+		if got, want := again.header.Get(name), first.header.Get(name); got != want || got == "" {
+			t.Errorf("%s: %q again, %q first", name, got, want)
+		}
+	}
+	// Another request under the key.
+	for _, body := range []string{`{"name": "Gemini"}`, `{"name": "Apollo" }`, `{`, ``} {
+		if a := s.expect(t, 422, ada, "POST", acme, body, key, "k1"); a.fields() != key {
+			t.Errorf("%s: %s", body, a.text)
+		}
+	}
+	// The same key of others, and of the same person elsewhere.
+	s.expect(t, 201, bob, "POST", acme, `{"name": "Bob"}`, key, "k1")
+	s.expect(t, 201, owner, "POST", acme, `{"name": "Owner"}`, key, "k1")
+	s.expect(t, 201, owner, "POST", "/api/tenants/testcorp/projects", `{"name": "Owner"}`, key, "k1")
+	// Who may not do it gets no answer of the time when they could.
+	s.expect(t, 403, viewer, "POST", acme, `{"name": "Apollo"}`, key, "k1")
+	s.expect(t, 404, strange, "POST", acme, `{"name": "Apollo"}`, key, "k1")
+	s.expect(t, 401, nobody, "POST", acme, `{"name": "Apollo"}`, key, "k1")
+	// What failed is free to be mended.
+	s.expect(t, 422, ada, "POST", acme, `{"name": ""}`, key, "k2")
+	s.expect(t, 409, ada, "POST", acme, `{"name": "x", "slug": "apollo"}`, key, "k2")
+	s.expect(t, 415, ada, "POST", acme, `{"name": "x"}`, key, "k2", "Content-Type", "text/plain")
+	s.expect(t, 413, ada, "POST", acme, `{"name": "`+strings.Repeat("x", 1<<20)+`"}`, key, "k2")
+	minimal := s.expect(t, 201, ada, "POST", acme, `{"name": "x"}`, key, "k2", "Prefer", "return=minimal")
+	if a := s.expect(t, 201, ada, "POST", acme, `{"name": "x"}`, key, "k2"); minimal.text != "" || a.text != "" || a.header.Get("Location") != acme+"/x" {
+		t.Errorf("%v %s", a.header, a.text)
+	}
+	for _, bad := range []string{strings.Repeat("x", 256), "a b", "ä", "a\x7f"} {
+		if a := s.expect(t, 422, ada, "POST", acme, `{"name": "y"}`, key, bad); a.fields() != key {
+			t.Errorf("%q: %s", bad, a.text)
+		}
+	}
+	if list := s.expect(t, 200, owner, "GET", acme+"?limit=100", ""); strings.Count(list.text, `"id"`) != 4 {
+		t.Errorf("%s", list.text)
 	}
 }
 

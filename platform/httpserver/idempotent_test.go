@@ -1,0 +1,117 @@
+package httpserver_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/httpserver"
+	"github.com/tenonhq/tenon/platform/idempotency"
+)
+
+// counted is an operation that counts its runs and ends as its first runs are
+// told to.
+type counted struct {
+	runs  atomic.Int64
+	start chan struct{} // closed once the operation may end; nil for at once
+	ends  []func() error
+}
+
+func (c *counted) mount(api huma.API) {
+	type input struct{ Body struct{ Name string } }
+	httpserver.Register(api, huma.Operation{OperationID: "count", Method: http.MethodPost, Path: "/count"},
+		func(ctx context.Context, _ *input) (*thingOutput, error) {
+			run := int(c.runs.Add(1))
+			if c.start != nil {
+				<-c.start
+			}
+			if run <= len(c.ends) {
+				if err := c.ends[run-1](); err != nil {
+					return nil, err
+				}
+			}
+			return &thingOutput{Body: thing{Name: "done"}}, nil
+		})
+}
+
+func newCounted(t *testing.T, c *counted) edge {
+	return newEdge(t, func(config *httpserver.Config) {
+		config.Caller = func(context.Context) httpserver.Caller { return httpserver.Caller{Account: "user_1"} }
+		config.Idempotency = idempotency.NewMemory()
+	}, httpserver.Mount{Operations: c.mount})
+}
+
+func (e edge) count(key string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/api/count", strings.NewReader(`{"Name":"x"}`))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Idempotency-Key", key)
+	return e.send(r)
+}
+
+func TestOneOfManyUnderAKeyRuns(t *testing.T) {
+	t.Parallel()
+	c := &counted{start: make(chan struct{})}
+	e := newCounted(t, c)
+	var wg sync.WaitGroup
+	var done, refused atomic.Int64
+	const n = 20
+	for range n {
+		wg.Go(func() {
+			switch w := e.count("k"); w.Code {
+			case http.StatusOK:
+				done.Add(1)
+			case http.StatusConflict:
+				if w.Header().Get("Retry-After") == "" {
+					t.Error("no Retry-After")
+				}
+				// All others have been refused: let the one end.
+				if refused.Add(1) == n-1 {
+					close(c.start)
+				}
+			default:
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+		})
+	}
+	wg.Wait()
+	if c.runs.Load() != 1 || done.Load() != 1 {
+		t.Errorf("%d runs, %d done, %d refused", c.runs.Load(), done.Load(), refused.Load())
+	}
+	if w := e.count("k"); w.Code != http.StatusOK || w.Header().Get("Idempotency-Replayed") != "true" || c.runs.Load() != 1 {
+		t.Errorf("afterwards: %d %v, %d runs", w.Code, w.Header(), c.runs.Load())
+	}
+}
+
+func TestWhatFailsUnderAKeyMayBeTriedAgain(t *testing.T) {
+	t.Parallel()
+	c := &counted{ends: []func() error{
+		func() error { panic("lost") },
+		func() error { return fault.New(fault.Unavailable, "Away.") },
+		func() error { return fault.New(fault.Conflict, "Taken.") },
+	}}
+	e := newCounted(t, c)
+	for _, want := range []int{500, 503, 409, 200, 200} {
+		if w := e.count("k"); w.Code != want {
+			t.Errorf("%d, want %d: %s", w.Code, want, w.Body)
+		}
+	}
+	if n := c.runs.Load(); n != 4 {
+		t.Errorf("%d runs, want 4", n)
+	}
+}
+
+func TestKeysNeedCallers(t *testing.T) {
+	t.Parallel()
+	config := httpserver.Config{PublicURL: &url.URL{Scheme: "https", Host: "example.com"}, Idempotency: idempotency.NewMemory()}
+	if _, err := httpserver.New(config); err == nil {
+		t.Error("keys that belong to nobody are accepted")
+	}
+}
