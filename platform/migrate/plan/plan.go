@@ -158,7 +158,7 @@ func (d *Directory) New(name string) ([]string, error) {
 		".down.sql": "-- Write what takes them back, in reverse order.\n",
 	} {
 		path := filepath.Join(d.path, version+"_"+name+suffix)
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil { //nolint:gosec // source code, for everybody to read
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil { // source code, for everybody to read
 			return nil, fmt.Errorf("new migration: %w", err)
 		}
 		paths = append(paths, path)
