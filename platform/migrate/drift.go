@@ -131,24 +131,7 @@ func (e *Engine) lines(ctx context.Context, schema tenant.Schema) (lines []strin
 // constraints, indexes, views, functions, triggers, sequences and the rest. It
 // returns those that differ, ordered by schema, and how many it looked at.
 func (e *Engine) Drift(ctx context.Context, options Options) (drifts []Drift, looked int, err error) {
-	var (
-		mu       sync.Mutex
-		expected = map[string]string{}
-	)
-	want := func(ctx context.Context, r registered) (fingerprint string, known bool, err error) {
-		n, known := e.tenants.index(r.version)
-		if !known {
-			return r.fingerprint, false, nil
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if fingerprint, ok := expected[r.version]; ok {
-			return fingerprint, true, nil
-		}
-		fingerprint, err = tryBuild(ctx, e.db, built(e.tenants.migrations[:n]), nil)
-		expected[r.version] = fingerprint
-		return fingerprint, true, err
-	}
+	var mu sync.Mutex
 	var found []Drift
 	err = e.batches(ctx, options.Workers, driftBatch, options.Only, func(ctx context.Context, batch []registered) error {
 		fingerprints, err := e.fingerprints(ctx, batch)
@@ -156,9 +139,12 @@ func (e *Engine) Drift(ctx context.Context, options Options) (drifts []Drift, lo
 			return err
 		}
 		for _, r := range batch {
-			wanted, known, err := want(ctx, r)
+			wanted, known, err := e.expected(ctx, r.version)
 			if err != nil {
 				return err
+			}
+			if !known {
+				wanted = r.fingerprint
 			}
 			fingerprint, exists := fingerprints[r.name]
 			mu.Lock()
@@ -294,8 +280,7 @@ func (e *Engine) recorded(ctx context.Context, batch []registered) (map[string]*
 	rows, err := e.db.Tenants().QueryContext(inCatalog(ctx), `SELECT name, convert_from(decode((xpath('/table/row/text/text()', query_to_xml(format(
 			'SELECT encode(convert_to(string_agg(filename || '' '' || hash, E''\n'' ORDER BY id), ''UTF8''), ''hex'') AS text FROM %I._migrations', name), false, false, '')))[1]::text, 'hex'), 'UTF8')
 		FROM (VALUES `+strings.Join(names, ", ")+`) spaces (name)
-		WHERE EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
-			WHERE n.nspname = name AND c.relname = '_migrations' AND c.relkind = 'r' AND a.attname IN ('id', 'filename', 'hash') AND NOT a.attisdropped HAVING count(*) = 3)`)
+		WHERE (SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass(format('%I._migrations', name)) AND attname IN ('id', 'filename', 'hash') AND NOT attisdropped) = 3`)
 	if err != nil {
 		return nil, database.Classify(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,9 @@ type Engine struct {
 	// first one was: they are made by the same statements, and reading the
 	// catalog takes as long as a fifth of them.
 	fingerprint atomic.Pointer[string]
+	// expectedBy are the fingerprints of what the migrations build, by version.
+	expectedMu sync.Mutex
+	expectedBy map[string]string
 }
 
 // Option is something that not every engine needs to know.
@@ -47,7 +51,7 @@ func WithDirectURL(url string) Option { return func(e *Engine) { e.directURL = u
 func New(db *database.DB, public, tenants *Directory, options ...Option) *Engine {
 	e := &Engine{
 		db: db, public: public, tenants: tenants,
-		provision: built(tenants.migrations),
+		provision: built(tenants.migrations), expectedBy: map[string]string{},
 	}
 	for _, option := range options {
 		option(e)

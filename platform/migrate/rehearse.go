@@ -59,7 +59,7 @@ func (e *Engine) Preview(ctx context.Context, options Options) (preview Preview,
 	err = e.chosen(ctx, options, func(members []fleetMember) error {
 		for _, member := range members {
 			if n := len(preview.Groups); n == 0 || preview.Groups[n-1].From != member.version {
-				preview.Groups = append(preview.Groups, e.group(w, options, member))
+				preview.Groups = append(preview.Groups, e.group(ctx, w, options, member))
 			}
 			preview.Groups[len(preview.Groups)-1].Tenants++
 		}
@@ -68,7 +68,7 @@ func (e *Engine) Preview(ctx context.Context, options Options) (preview Preview,
 	return preview, fault.Wrap("preview", err)
 }
 
-func (e *Engine) group(w *ways, options Options, member fleetMember) PreviewGroup {
+func (e *Engine) group(ctx context.Context, w *ways, options Options, member fleetMember) PreviewGroup {
 	g := PreviewGroup{From: member.version, To: e.tenants.Latest(), Schema: member.schema}
 	schema, err := tenant.Parse(member.schema)
 	if err != nil {
@@ -80,13 +80,20 @@ func (e *Engine) group(w *ways, options Options, member fleetMember) PreviewGrou
 		g.Err = err
 		return g
 	}
+	before := member.fingerprint
 	for _, s := range way {
+		registered, fingerprint, err := e.registers(ctx, s, schema, before)
+		if err != nil {
+			g.Err = err
+			return g
+		}
+		before = fingerprint
 		if s.apart != nil {
 			g.Apart = append(g.Apart, s.apart.File)
-			g.SQL += joined(s.apart.Statements...) + joined(steps([]Migration{{File: s.apart.File, Hash: s.apart.Hash}})...)
+			g.SQL += joined(s.apart.Statements...) + joined(steps([]Migration{{File: s.apart.File, Hash: s.apart.Hash}})...) + joined(registered)
 			continue
 		}
-		g.SQL += s.message(options, schema, "")
+		g.SQL += s.message(options, schema, registered, "")
 	}
 	return g
 }
@@ -107,7 +114,7 @@ func (e *Engine) chosen(ctx context.Context, options Options, each func([]fleetM
 	names = append(names, thrice(options.Except)...)
 	for {
 		args := append(append([]any{e.tenants.Latest()}, names...), version, after, pageSize)
-		rows, err := e.db.Registry().QueryContext(ctx, `SELECT id, schema_name, schema_version FROM tenants
+		rows, err := e.db.Registry().QueryContext(ctx, `SELECT id, schema_name, schema_version, schema_fingerprint FROM tenants
 			WHERE schema_version <> ? AND `+only+` AND NOT `+matches+` AND (schema_version, schema_name) > (?, ?)
 			ORDER BY schema_version, schema_name LIMIT ?`, args...)
 		if err != nil {
@@ -223,6 +230,12 @@ func (e *Engine) rehearse(ctx context.Context, w *ways, options Options, member 
 	if err != nil || len(way) == 0 {
 		return 0, nil, err
 	}
+	// What the registry would be told; which of the parts ends there does not
+	// matter for how long it takes.
+	registered, _, err := e.registers(ctx, segment{from: way[0].from, to: member.to}, schema, member.fingerprint)
+	if err != nil {
+		return 0, nil, err
+	}
 	message := joined(options.lockTimeout(), guard(schema.String(), append(way[0].checks(schema), rehearsalBegins)...))
 	for _, s := range way {
 		if s.apart != nil {
@@ -231,7 +244,7 @@ func (e *Engine) rehearse(ctx context.Context, w *ways, options Options, member 
 		}
 		message += s.body
 	}
-	_, err = e.db.Tenants().ExecContext(tenant.NewContext(ctx, schema), message+joined(record(schema, member.to), rehearsalEnds))
+	_, err = e.db.Tenants().ExecContext(tenant.NewContext(ctx, schema), message+joined(registered, rehearsalEnds))
 	switch sqlState(err) {
 	case codeMoved: // somebody migrated it meanwhile, so nothing would be done
 		return 0, apart, nil
@@ -254,11 +267,11 @@ func rehearsedIn(err error) time.Duration {
 	return time.Duration(n) * time.Microsecond
 }
 
-// scanMembers reads id, schema and version of tenants that go to a version.
+// scanMembers reads id, schema, version and fingerprint of tenants that go to a version.
 func scanMembers(rows *sql.Rows, to string) (members []fleetMember, err error) {
 	err = each(rows, func() error {
 		m := fleetMember{to: to}
-		if err := rows.Scan(&m.id, &m.schema, &m.version); err != nil {
+		if err := rows.Scan(&m.id, &m.schema, &m.version, &m.fingerprint); err != nil {
 			return err
 		}
 		members = append(members, m)

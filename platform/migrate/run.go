@@ -289,7 +289,7 @@ func (e *Engine) pending(ctx context.Context, id int64) (n int, wave *int, err e
 // page returns tenants of a wave that are left to do, in the order of their
 // schemas' names.
 func (e *Engine) page(ctx context.Context, id int64, wave int, after string) ([]fleetMember, error) {
-	rows, err := e.db.Registry().QueryContext(ctx, `SELECT coalesce(t.id, ''), r.schema_name, coalesce(t.schema_version, ''), r.to_version, t.id IS NULL
+	rows, err := e.db.Registry().QueryContext(ctx, `SELECT coalesce(t.id, ''), r.schema_name, coalesce(t.schema_version, ''), coalesce(t.schema_fingerprint, ''), r.to_version, t.id IS NULL
 		FROM migration_run_tenants r LEFT JOIN tenants t ON t.schema_name = r.schema_name
 		WHERE r.run_id = ? AND r.wave = ? AND r.schema_name > ? AND r.state = 'pending' ORDER BY r.schema_name LIMIT ?`, id, wave, after, pageSize)
 	if err != nil {
@@ -302,7 +302,7 @@ func (e *Engine) page(ctx context.Context, id int64, wave int, after string) ([]
 			m      fleetMember
 			purged bool
 		)
-		if err := rows.Scan(&m.id, &m.schema, &m.version, &m.to, &purged); err != nil {
+		if err := rows.Scan(&m.id, &m.schema, &m.version, &m.fingerprint, &m.to, &purged); err != nil {
 			return nil, err
 		}
 		if purged {

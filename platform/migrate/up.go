@@ -55,10 +55,11 @@ func publicMessage(options Options, s segment) string {
 
 // fleetMember is a tenant as the engine sees it.
 type fleetMember struct {
-	id      string
-	schema  string
-	version string
-	to      string
+	id          string
+	schema      string
+	version     string
+	fingerprint string // as the registry has it; "" measures it anew
+	to          string
 }
 
 // move brings one tenant to where it is to go and returns how often that was
@@ -81,15 +82,19 @@ func (e *Engine) move(ctx context.Context, options Options, w *ways, member *fle
 			if i == len(way)-1 {
 				last = finally(attempt)
 			}
+			var registered, fingerprint string
+			if registered, fingerprint, err = e.registers(ctx, s, schema, member.fingerprint); err != nil {
+				break
+			}
 			if s.apart != nil {
-				err = e.applyApart(ctx, options, schema.String(), s, s.checks(schema), joined(record(schema, s.to))+last)
+				err = e.applyApart(ctx, options, schema.String(), s, s.checks(schema), joined(registered)+last)
 			} else {
-				_, err = e.db.Tenants().ExecContext(ctx, s.message(options, schema, last))
+				_, err = e.db.Tenants().ExecContext(ctx, s.message(options, schema, registered, last))
 			}
 			if err != nil {
 				break
 			}
-			member.version, moved = s.to, true
+			member.version, member.fingerprint, moved = s.to, fingerprint, true
 		}
 		switch {
 		case err == nil:
@@ -97,7 +102,7 @@ func (e *Engine) move(ctx context.Context, options Options, w *ways, member *fle
 		case attempt >= options.Attempts:
 			return moved, attempt, explain(err)
 		case sqlState(err) == codeMoved:
-			if member.version, err = e.version(ctx, schema); errors.Is(err, sql.ErrNoRows) {
+			if err = e.reread(ctx, member); errors.Is(err, sql.ErrNoRows) {
 				return moved, attempt, nil // purged meanwhile
 			} else if err != nil {
 				return moved, attempt, err
@@ -112,10 +117,51 @@ func (e *Engine) move(ctx context.Context, options Options, w *ways, member *fle
 	}
 }
 
-// version reads a tenant's version again.
-func (e *Engine) version(ctx context.Context, schema tenant.Schema) (version string, err error) {
-	err = e.db.Registry().QueryRowContext(ctx, `SELECT schema_version FROM tenants WHERE schema_name = ?`, schema.String()).Scan(&version)
-	return version, database.Classify(err)
+// reread reads a tenant's version and fingerprint again.
+func (e *Engine) reread(ctx context.Context, member *fleetMember) error {
+	err := e.db.Registry().QueryRowContext(ctx, `SELECT schema_version, schema_fingerprint FROM tenants WHERE schema_name = ?`, member.schema).
+		Scan(&member.version, &member.fingerprint)
+	return database.Classify(err)
+}
+
+// registers is the statement that tells the registry of a segment, given the
+// fingerprint that the schema had before it. If that is what the migrations build,
+// the one after it is too, and is returned. Otherwise it is read from the catalog
+// by the statement, and "" is returned: planning that query alone takes longer
+// than most migrations.
+func (e *Engine) registers(ctx context.Context, s segment, schema tenant.Schema, before string) (statement, fingerprint string, err error) {
+	if before != "" {
+		expected, known, err := e.expected(ctx, s.from)
+		if err != nil {
+			return "", "", err
+		}
+		if known && expected == before {
+			if fingerprint, _, err = e.expected(ctx, s.to); err != nil {
+				return "", "", err
+			}
+			return recordKnown(schema, s.to, fingerprint), fingerprint, nil
+		}
+	}
+	return record(schema, s.to), "", nil
+}
+
+// expected returns the fingerprint of what the migrations up to version build;
+// known is false for a version that this binary does not have.
+func (e *Engine) expected(ctx context.Context, version string) (fingerprint string, known bool, err error) {
+	n, known := e.tenants.index(version)
+	if !known {
+		return "", false, nil
+	}
+	e.expectedMu.Lock()
+	defer e.expectedMu.Unlock()
+	fingerprint, found := e.expectedBy[version]
+	if !found {
+		if fingerprint, err = tryBuild(ctx, e.db, built(e.tenants.migrations[:n]), nil); err != nil {
+			return "", true, fmt.Errorf("build version %s: %w", version, err)
+		}
+		e.expectedBy[version] = fingerprint
+	}
+	return fingerprint, true, nil
 }
 
 // sqlState is the server's code, whichever connection the error came by.

@@ -102,8 +102,8 @@ func (s segment) checks(schema tenant.Schema) []string {
 	}
 }
 
-// message is everything that a segment does to one tenant; finally is added at
-// the end.
-func (s segment) message(options Options, schema tenant.Schema, finally string) string {
-	return joined(options.lockTimeout(), guard(schema.String(), s.checks(schema)...)) + s.body + joined(record(schema, s.to)) + finally
+// message is everything that a segment does to one tenant; record is how the
+// registry learns of it, and finally is added at the end.
+func (s segment) message(options Options, schema tenant.Schema, record, finally string) string {
+	return joined(options.lockTimeout(), guard(schema.String(), s.checks(schema)...)) + s.body + joined(record) + finally
 }
