@@ -53,6 +53,9 @@ type Members interface {
 	// All returns every member, inactive ones included, ordered by id. Within a
 	// transaction nobody else changes them until it ends.
 	All(ctx context.Context) ([]Member, error)
+	// List returns the members of a listing, ordered by when they joined and
+	// then by id.
+	List(ctx context.Context, listing MemberListing) ([]Member, error)
 	// Put writes members as they are, over what was stored, but for when they
 	// were last seen, and for CreatedAt and UpdatedAt, which it keeps itself.
 	// An address may move from one of the members to another.

@@ -17,4 +17,27 @@ type Provider interface {
 	// UpdateName changes an account's first and last name and returns the
 	// account as it is afterwards. An empty name leaves it as it is.
 	UpdateName(ctx context.Context, accountID, firstName, lastName string) (Account, error)
+	// ChangeRole gives the account's membership of the organization another of
+	// the provider's roles and returns the membership as it is afterwards, with
+	// its organization. Errors: NotFound when there is no such membership, and
+	// Invalid with a field "role" for a role that the provider does not have.
+	ChangeRole(ctx context.Context, organizationID, accountID, providerRole string) (Observation, error)
+	// RemoveMember ends the account's membership of the organization and returns
+	// its tombstone. Errors: NotFound when there is no such membership.
+	RemoveMember(ctx context.Context, organizationID, accountID string) (Observation, error)
+	// Invitations returns the organization's invitations that were not answered
+	// yet, the newest first.
+	Invitations(ctx context.Context, organizationID string) ([]Invitation, error)
+	// Invitation returns one of those. It is NotFound once it was answered or
+	// revoked.
+	Invitation(ctx context.Context, organizationID, id string) (Invitation, error)
+	// Invite sends an invitation to an address. Of i it reads Email, Role and
+	// InvitedBy. Errors: Conflict with a field "email" for an address that was
+	// invited already or is a member's, Conflict for an organization that may
+	// have no more members, and Invalid with a field for an address or a role
+	// that the provider does not accept.
+	Invite(ctx context.Context, organizationID string, i Invitation) (Invitation, error)
+	// RevokeInvitation makes an invitation void. It is NotFound when it is void
+	// or was answered already.
+	RevokeInvitation(ctx context.Context, organizationID, id, by string) error
 }

@@ -24,6 +24,7 @@ type Permission string
 const (
 	OrganizationManage Permission = "organization:manage"
 	UsersManage        Permission = "users:manage"
+	UsersView          Permission = "users:view"
 	ProjectsCreate     Permission = "projects:create"
 	ProjectsEditAll    Permission = "projects:edit:all"
 	ProjectsEditOwn    Permission = "projects:edit:own"
@@ -37,10 +38,10 @@ const (
 // grants is the one table of who may do what. Every entry point asks it
 // through [Role.Allows] or [Actor.Allows].
 var grants = map[Role][]Permission{
-	RoleOwner:  {OrganizationManage, UsersManage, ProjectsCreate, ProjectsEditAll, ProjectsDeleteAll, ProjectsViewAll},
-	RoleAdmin:  {UsersManage, ProjectsCreate, ProjectsEditAll, ProjectsDeleteAll, ProjectsViewAll},
-	RoleMember: {ProjectsCreate, ProjectsEditOwn, ProjectsDeleteOwn, ProjectsViewPublic, ProjectsViewOwn},
-	RoleViewer: {ProjectsViewPublic},
+	RoleOwner:  {OrganizationManage, UsersManage, UsersView, ProjectsCreate, ProjectsEditAll, ProjectsDeleteAll, ProjectsViewAll},
+	RoleAdmin:  {UsersManage, UsersView, ProjectsCreate, ProjectsEditAll, ProjectsDeleteAll, ProjectsViewAll},
+	RoleMember: {UsersView, ProjectsCreate, ProjectsEditOwn, ProjectsDeleteOwn, ProjectsViewPublic, ProjectsViewOwn},
+	RoleViewer: {UsersView, ProjectsViewPublic},
 }
 
 // Roles returns every role, from most to least.
@@ -71,4 +72,23 @@ func RoleOf(providerRole string) Role {
 		return RoleMember
 	}
 	return RoleViewer
+}
+
+// ProviderRoleOf is the way back: the provider's key for a role. Owners are
+// administrators there. "org:viewer" is no role that the provider brings along:
+// the instance has to have one with that key before anybody is made a viewer, or
+// the provider refuses it.
+func ProviderRoleOf(role Role) string {
+	switch role {
+	case RoleOwner, RoleAdmin:
+		return "org:admin"
+	case RoleMember:
+		return "org:member"
+	}
+	return "org:viewer"
+}
+
+// below reports whether r is less than other.
+func (r Role) below(other Role) bool {
+	return slices.Index(Roles(), r) > slices.Index(Roles(), other)
 }

@@ -184,3 +184,19 @@ func (s *Sync) project(ctx context.Context, organizationID string) error {
 	}
 	return s.members.Put(ctx, changed)
 }
+
+// Own records who was made an owner of an organization, or ceased to be one, and
+// makes its tenant agree, in one transaction.
+func (s *Sync) Own(ctx context.Context, organizationID string, decisions map[string]bool) error {
+	return fault.Wrap("own organization", s.tx.InSystemTx(ctx, func(ctx context.Context) error {
+		if err := s.directory.Lock(ctx, prefixed("organization:", []string{organizationID})...); err != nil {
+			return err
+		}
+		for _, id := range keys(decisions) {
+			if err := s.directory.Own(ctx, organizationID, id, decisions[id]); err != nil {
+				return err
+			}
+		}
+		return s.project(ctx, organizationID)
+	}))
+}

@@ -48,6 +48,7 @@ var Module = fx.Module("identity",
 	),
 	fx.Provide(
 		identity.NewService,
+		identity.NewRoster,
 		web.NewGate,
 		fx.Annotate(newPagesMounts, fx.ResultTags(`group:"mounts,flatten"`)),
 		fx.Annotate(newOperationsMount, fx.ResultTags(`group:"mounts"`)),

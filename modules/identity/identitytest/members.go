@@ -24,18 +24,19 @@ func newMember(id string) identity.Member {
 func RunMembers(t *testing.T, newStores func(t *testing.T) Stores) {
 	t.Helper()
 	tests := map[string]func(m membersSuite, t *testing.T){
-		"what was put is found":                      membersSuite.finds,
-		"put writes over what was":                   membersSuite.replaces,
-		"who never was a member is not found":        membersSuite.missing,
-		"all are listed by id, former ones too":      membersSuite.lists,
-		"an address moves between members":           membersSuite.moves,
-		"an address belongs to one active member":    membersSuite.conflicts,
-		"onboarding is recorded, the rest stays":     membersSuite.onboards,
-		"the last time somebody was seen only grows": membersSuite.touches,
-		"tenants are apart":                          membersSuite.apart,
-		"without a tenant everything fails":          membersSuite.noTenant,
-		"a cancelled context changes nothing":        membersSuite.cancelled,
-		"hostile text stays text":                    membersSuite.hostile,
+		"what was put is found":                        membersSuite.finds,
+		"put writes over what was":                     membersSuite.replaces,
+		"who never was a member is not found":          membersSuite.missing,
+		"all are listed by id, former ones too":        membersSuite.lists,
+		"active members are paged by when they joined": membersSuite.pages,
+		"an address moves between members":             membersSuite.moves,
+		"an address belongs to one active member":      membersSuite.conflicts,
+		"onboarding is recorded, the rest stays":       membersSuite.onboards,
+		"the last time somebody was seen only grows":   membersSuite.touches,
+		"tenants are apart":                            membersSuite.apart,
+		"without a tenant everything fails":            membersSuite.noTenant,
+		"a cancelled context changes nothing":          membersSuite.cancelled,
+		"hostile text stays text":                      membersSuite.hostile,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -253,5 +254,50 @@ func (s membersSuite) hostile(t *testing.T) {
 	same(t, "all", got, []identity.Member{member, newMember("user_1")})
 	if found, err := s.Members.ByIDs(s.a, []string{hostile, "' OR ''='"}); err != nil || !slices.ContainsFunc(found, func(m identity.Member) bool { return m.ID == hostile }) || len(found) != 1 {
 		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// pages has members who joined at the same time, and ids that collations order
+// in their own ways.
+func (s membersSuite) pages(t *testing.T) {
+	var put []identity.Member
+	var want []string
+	for n, id := range []string{"user_B", "user_a", "user_b", "user_Ä", "user_9", "user_8"} {
+		member := newMember(id)
+		member.Email, member.JoinedAt = "", at(n/3) // addresses know no case
+		if id == "user_9" {
+			member.Role = identity.RoleOwner
+		}
+		put = append(put, member)
+	}
+	want = []string{"user_B", "user_a", "user_b", "user_8", "user_9", "user_Ä"}
+	left := newMember("user_c")
+	left.IsActive = false
+	must(t, s.Members.Put(s.a, append(put, left)))
+	must(t, s.Members.Put(s.b, []identity.Member{newMember("user_other")}))
+
+	for limit := 1; limit <= len(want)+1; limit++ {
+		var got []string
+		var after identity.MemberCursor
+		for {
+			page, err := s.Members.List(s.a, identity.MemberListing{After: after, Limit: limit})
+			must(t, err)
+			if len(page) == 0 {
+				break
+			}
+			for _, member := range page {
+				got = append(got, member.ID)
+			}
+			after = identity.MemberCursorAt(page[len(page)-1])
+		}
+		same(t, "pages", got, want)
+	}
+	owners, err := s.Members.List(s.a, identity.MemberListing{Role: identity.RoleOwner, Limit: 10})
+	must(t, err)
+	if len(owners) != 1 || owners[0].ID != "user_9" {
+		t.Errorf("the owners are %+v", owners)
+	}
+	if none, err := s.Members.List(t.Context(), identity.MemberListing{Limit: 10}); err == nil {
+		t.Errorf("without a tenant there are %+v", none)
 	}
 }

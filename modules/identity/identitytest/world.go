@@ -27,6 +27,7 @@ type World struct {
 	Tenants *tenancy.Service
 	Sync    *identity.Sync
 	Service *identity.Service
+	Roster  *identity.Roster
 }
 
 // NewWorld returns a world in which nothing has happened.
@@ -39,6 +40,7 @@ func NewWorld() *World {
 	w.Tenants = tenancy.NewService(w.Registry, w.Schemas, w.Tx)
 	w.Sync = identity.NewSync(w.Tx, w.Directory, w.Members, w.Tenants)
 	w.Service = identity.NewService(w.Tenants, w.Directory, w.Members, w.Provider, w.Sync, slog.New(slog.DiscardHandler))
+	w.Roster = identity.NewRoster(w.Tx, w.Directory, w.Members, w.Provider, w.Sync)
 	return w
 }
 

@@ -83,6 +83,21 @@ func (m *Members) All(ctx context.Context) ([]identity.Member, error) {
 	})
 }
 
+// List implements [identity.Members].
+func (m *Members) List(ctx context.Context, listing identity.MemberListing) ([]identity.Member, error) {
+	return selectAll(ctx, m.db, userRow.member, func(q *bun.SelectQuery) *bun.SelectQuery {
+		q = q.Where("is_active").OrderExpr(`joined_at, id COLLATE "C"`).Limit(int64(listing.Limit))
+		if listing.Role != "" {
+			q = q.Where("role = ?", string(listing.Role))
+		}
+		if !listing.After.IsZero() {
+			joinedAt, id := listing.After.Position()
+			q = q.Where(`(joined_at, id COLLATE "C") > (?, ?)`, joinedAt, id)
+		}
+		return q
+	})
+}
+
 // Put implements [identity.Members]. The unique index on addresses is checked
 // row by row, so an address that moves is taken from everybody first. Both
 // statements are one message and so one transaction.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -147,6 +148,158 @@ func (p *Provider) memberships(ctx context.Context, path string, query url.Value
 	return o, answer.TotalCount, nil
 }
 
+type membershipAnswer struct {
+	clerk.APIResource
+	membershipResource
+}
+
+// ChangeRole implements [identity.Provider].
+func (p *Provider) ChangeRole(ctx context.Context, organizationID, accountID, providerRole string) (identity.Observation, error) {
+	path, err := membershipPath(organizationID, accountID)
+	if err != nil {
+		return identity.Observation{}, err
+	}
+	var answer membershipAnswer
+	if err := p.call(ctx, http.MethodPatch, path, &parameters{body: map[string]string{"role": providerRole}}, &answer); err != nil {
+		return identity.Observation{}, err
+	}
+	observed, err := answer.observe()
+	return observed, fault.Wrap("read Clerk's membership", err)
+}
+
+// RemoveMember implements [identity.Provider]. Clerk answers the membership as it
+// was and does not say when it ended, so that is now.
+func (p *Provider) RemoveMember(ctx context.Context, organizationID, accountID string) (identity.Observation, error) {
+	path, err := membershipPath(organizationID, accountID)
+	if err != nil {
+		return identity.Observation{}, err
+	}
+	var answer membershipAnswer
+	if err := p.call(ctx, http.MethodDelete, path, new(parameters), &answer); err != nil {
+		return identity.Observation{}, err
+	}
+	ended, err := answer.membership()
+	if err != nil {
+		return identity.Observation{}, fault.Wrap("read Clerk's membership", err)
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	return identity.Observation{Memberships: []identity.Membership{{
+		ID: ended.ID, OrganizationID: ended.OrganizationID, AccountID: ended.AccountID, CreatedAt: now, UpdatedAt: now, DeletedAt: now,
+	}}}, nil
+}
+
+func membershipPath(organizationID, accountID string) (string, error) {
+	if !idPattern.MatchString(organizationID) || !idPattern.MatchString(accountID) {
+		return "", errUnknown
+	}
+	return "/organizations/" + organizationID + "/memberships/" + accountID, nil
+}
+
+type invitationAnswer struct {
+	clerk.APIResource
+	invitationResource
+}
+
+type invitationsAnswer struct {
+	clerk.APIResource
+
+	Data       []invitationResource `json:"data"`
+	TotalCount int                  `json:"total_count"`
+}
+
+// invitationsPath leads to an organization's invitations, or to what is below
+// one of them.
+func invitationsPath(organizationID string, below ...string) (string, error) {
+	path := "/organizations/" + organizationID + "/invitations"
+	for _, segment := range below {
+		path += "/" + segment
+	}
+	if !idPattern.MatchString(organizationID) || slices.ContainsFunc(below, func(segment string) bool { return !idPattern.MatchString(segment) }) {
+		return "", errUnknown
+	}
+	return path, nil
+}
+
+// Invitations implements [identity.Provider].
+func (p *Provider) Invitations(ctx context.Context, organizationID string) ([]identity.Invitation, error) {
+	path, err := invitationsPath(organizationID)
+	if err != nil {
+		return nil, err
+	}
+	var all []identity.Invitation
+	for read := 0; ; {
+		var answer invitationsAnswer
+		err := p.call(ctx, http.MethodGet, path, &parameters{query: url.Values{
+			"status": {statusPending}, "limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(read)},
+		}}, &answer)
+		if err != nil {
+			return nil, err
+		}
+		for _, resource := range answer.Data {
+			invitation, err := resource.invitation()
+			if err != nil {
+				return nil, fault.Wrap("read Clerk's invitation", err)
+			}
+			all = append(all, invitation)
+		}
+		if read += len(answer.Data); len(answer.Data) == 0 || read >= answer.TotalCount {
+			break
+		}
+	}
+	slices.SortStableFunc(all, func(a, b identity.Invitation) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	return all, nil
+}
+
+// Invitation implements [identity.Provider].
+func (p *Provider) Invitation(ctx context.Context, organizationID, id string) (identity.Invitation, error) {
+	path, err := invitationsPath(organizationID, id)
+	if err != nil {
+		return identity.Invitation{}, err
+	}
+	var answer invitationAnswer
+	if err := p.call(ctx, http.MethodGet, path, new(parameters), &answer); err != nil {
+		return identity.Invitation{}, err
+	}
+	if answer.Status != statusPending {
+		return identity.Invitation{}, errUnknown
+	}
+	invitation, err := answer.invitation()
+	return invitation, fault.Wrap("read Clerk's invitation", err)
+}
+
+// Invite implements [identity.Provider]. Without a redirect_url the link in the
+// mail leads to Clerk's own pages, which know what to do with it, and from there
+// to the application.
+func (p *Provider) Invite(ctx context.Context, organizationID string, i identity.Invitation) (identity.Invitation, error) {
+	path, err := invitationsPath(organizationID)
+	if err != nil {
+		return identity.Invitation{}, err
+	}
+	body := map[string]string{"email_address": i.Email, "role": identity.ProviderRoleOf(i.Role)}
+	if i.InvitedBy != "" {
+		body["inviter_user_id"] = i.InvitedBy
+	}
+	var answer invitationAnswer
+	if err := p.call(ctx, http.MethodPost, path, &parameters{body: body}, &answer); err != nil {
+		return identity.Invitation{}, err
+	}
+	sent, err := answer.invitation()
+	return sent, fault.Wrap("read Clerk's invitation", err)
+}
+
+// RevokeInvitation implements [identity.Provider].
+func (p *Provider) RevokeInvitation(ctx context.Context, organizationID, id, by string) error {
+	path, err := invitationsPath(organizationID, id, "revoke")
+	if err != nil {
+		return err
+	}
+	body := map[string]string{}
+	if by != "" {
+		body["requesting_user_id"] = by
+	}
+	return p.call(ctx, http.MethodPost, path, &parameters{body: body}, new(invitationAnswer))
+}
+
 func (p *Provider) call(ctx context.Context, method, path string, params *parameters, into clerk.ResponseReader) error {
 	request := clerk.NewAPIRequest(method, path)
 	request.SetParams(params)
@@ -157,6 +310,9 @@ var (
 	errUnknown  = fault.New(fault.NotFound, "The identity provider does not know that.")
 	errRefused  = fault.New(fault.Invalid, "The identity provider does not accept that.")
 	errBusy     = fault.New(fault.RateLimited, "The identity provider asks us to slow down. Please try again in a moment.")
+	errInvited  = fault.New(fault.Conflict, "They were invited already.").WithField("email", "There is an invitation for this address already. Send it again, or revoke it first.")
+	errMember   = fault.New(fault.Conflict, "They are a member already.").WithField("email", "Somebody with this address is a member already.")
+	errFull     = fault.New(fault.Conflict, "The organization has as many members and invitations as it may have.")
 	errProvider = fault.New(fault.Unavailable, "The identity provider cannot be reached right now. Please try again.")
 )
 
@@ -170,6 +326,9 @@ func classify(ctx context.Context, err error) error {
 	if !ok {
 		return errProvider.WithCause(err)
 	}
+	if known := explained(answer); known != nil {
+		return known.WithCause(err)
+	}
 	switch status := answer.HTTPStatusCode; {
 	case status == http.StatusNotFound:
 		return errUnknown.WithCause(err)
@@ -181,6 +340,34 @@ func classify(ctx context.Context, err error) error {
 		return errProvider.WithCause(err)
 	}
 	return err
+}
+
+// explained returns what Clerk's codes say beyond the status, and nil when they
+// say nothing that is known here.
+func explained(answer *clerk.APIErrorResponse) *fault.Error {
+	for _, each := range answer.Errors {
+		switch each.Code {
+		case "duplicate_record":
+			return errInvited
+		case "already_a_member_in_organization":
+			return errMember
+		case "organization_membership_quota_exceeded":
+			return errFull
+		case "organization_invitation_not_pending":
+			return errUnknown
+		}
+		var meta struct {
+			ParamName string `json:"param_name"`
+		}
+		_ = json.Unmarshal(each.Meta, &meta) // without one there is no name
+		switch meta.ParamName {
+		case "email_address":
+			return errRefused.WithField("email", "The identity provider does not accept this address.")
+		case "role":
+			return errRefused.WithField("role", "The identity provider does not have this role.")
+		}
+	}
+	return nil
 }
 
 // retryAfter is how long Clerk asks to wait, at least a second.

@@ -61,6 +61,19 @@ type membershipResource struct {
 	UpdatedAt milliseconds `json:"updated_at"`
 }
 
+// statusPending is that of an invitation that was not answered yet.
+const statusPending = "pending"
+
+type invitationResource struct {
+	ID           string       `json:"id"`
+	EmailAddress plainText    `json:"email_address"`
+	Role         plainText    `json:"role"`
+	Status       string       `json:"status"`
+	InviterID    plainText    `json:"inviter_id"` // not of every invitation
+	CreatedAt    milliseconds `json:"created_at"`
+	ExpiresAt    milliseconds `json:"expires_at"`
+}
+
 var errIncomplete = errors.New("an id, a role or a time is missing or malformed")
 
 // idPattern is what Clerk's ids look like. Whatever does not match is never put
@@ -163,6 +176,16 @@ func (m membershipResource) observe() (identity.Observation, error) {
 		Accounts:      []identity.Account{m.stub()},
 		Organizations: []identity.Organization{organization},
 		Memberships:   []identity.Membership{membership},
+	}, nil
+}
+
+func (i invitationResource) invitation() (identity.Invitation, error) {
+	if !idPattern.MatchString(i.ID) || i.EmailAddress == "" || i.CreatedAt.IsZero() {
+		return identity.Invitation{}, errIncomplete
+	}
+	return identity.Invitation{
+		ID: i.ID, Email: string(i.EmailAddress), Role: identity.RoleOf(string(i.Role)), InvitedBy: usableID(string(i.InviterID)),
+		CreatedAt: i.CreatedAt.Time, ExpiresAt: i.ExpiresAt.Time,
 	}, nil
 }
 

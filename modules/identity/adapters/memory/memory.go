@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -274,6 +275,24 @@ func (m *Members) All(ctx context.Context) (all []identity.Member, err error) {
 	return all, err
 }
 
+// List implements [identity.Members].
+func (m *Members) List(ctx context.Context, listing identity.MemberListing) (found []identity.Member, err error) {
+	after, afterID := listing.After.Position()
+	err = m.of(ctx, func(members map[string]identity.Member) error {
+		for _, member := range members {
+			isAfter := cmp.Or(member.JoinedAt.Truncate(time.Microsecond).Compare(after), cmp.Compare(member.ID, afterID)) > 0
+			if member.IsActive && (listing.After.IsZero() || isAfter) && (listing.Role == "" || listing.Role == member.Role) {
+				found = append(found, member)
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(found, func(a, b identity.Member) int {
+		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return found[:min(len(found), listing.Limit)], err
+}
+
 // Put implements [identity.Members].
 func (m *Members) Put(ctx context.Context, put []identity.Member) error {
 	return m.of(ctx, func(members map[string]identity.Member) error {
@@ -456,6 +475,13 @@ type Provider struct {
 	*Directory
 	// Err, when set, is what every call fails with.
 	Err error
+
+	invitations []sentInvitation // the oldest first
+}
+
+type sentInvitation struct {
+	identity.Invitation
+	organizationID string
 }
 
 // NewProvider returns a provider that knows nobody.
@@ -512,4 +538,99 @@ func (p *Provider) UpdateName(ctx context.Context, accountID, firstName, lastNam
 	account.LastName = cmp.Or(lastName, account.LastName)
 	account.UpdatedAt = account.UpdatedAt.Add(time.Second)
 	return account, p.Put(ctx, identity.Observation{Accounts: []identity.Account{account}})
+}
+
+// membership returns a live membership of the provider's.
+func (p *Provider) membership(ctx context.Context, organizationID, accountID string) (identity.Observation, error) {
+	o, err := p.Observe(ctx, organizationID, accountID)
+	return identity.Observation{Organizations: o.Organizations, Memberships: o.Memberships}, err
+}
+
+// ChangeRole implements [identity.Provider].
+func (p *Provider) ChangeRole(ctx context.Context, organizationID, accountID, providerRole string) (identity.Observation, error) {
+	o, err := p.membership(ctx, organizationID, accountID)
+	if err != nil {
+		return identity.Observation{}, err
+	}
+	o.Memberships[0].ProviderRole = providerRole
+	o.Memberships[0].UpdatedAt = o.Memberships[0].UpdatedAt.Add(time.Second)
+	return o, p.Put(ctx, o)
+}
+
+// RemoveMember implements [identity.Provider].
+func (p *Provider) RemoveMember(ctx context.Context, organizationID, accountID string) (identity.Observation, error) {
+	o, err := p.membership(ctx, organizationID, accountID)
+	if err != nil {
+		return identity.Observation{}, err
+	}
+	m, at := o.Memberships[0], o.Memberships[0].UpdatedAt.Add(time.Second)
+	o = identity.Observation{Memberships: []identity.Membership{{
+		ID: m.ID, OrganizationID: organizationID, AccountID: accountID, CreatedAt: at, UpdatedAt: at, DeletedAt: at,
+	}}}
+	return o, p.Put(ctx, o)
+}
+
+// Invitations implements [identity.Provider].
+func (p *Provider) Invitations(ctx context.Context, organizationID string) ([]identity.Invitation, error) {
+	if err := cmp.Or(p.Err, ctx.Err()); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var found []identity.Invitation
+	for _, i := range slices.Backward(p.invitations) {
+		if i.organizationID == organizationID {
+			found = append(found, i.Invitation)
+		}
+	}
+	return found, nil
+}
+
+// Invitation implements [identity.Provider].
+func (p *Provider) Invitation(ctx context.Context, organizationID, id string) (identity.Invitation, error) {
+	all, err := p.Invitations(ctx, organizationID)
+	if err != nil {
+		return identity.Invitation{}, err
+	}
+	if i := slices.IndexFunc(all, func(i identity.Invitation) bool { return i.ID == id }); i >= 0 {
+		return all[i], nil
+	}
+	return identity.Invitation{}, errUnknown
+}
+
+// Invite implements [identity.Provider].
+func (p *Provider) Invite(ctx context.Context, organizationID string, i identity.Invitation) (identity.Invitation, error) {
+	pending, err := p.Invitations(ctx, organizationID)
+	if err != nil {
+		return identity.Invitation{}, err
+	}
+	taken := slices.ContainsFunc(pending, func(known identity.Invitation) bool { return strings.EqualFold(known.Email, i.Email) })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.memberships {
+		taken = taken || m.OrganizationID == organizationID && !m.Deleted() && strings.EqualFold(p.accounts[m.AccountID].Email, i.Email)
+	}
+	if taken {
+		return identity.Invitation{}, fault.New(fault.Conflict, "They were invited already.").WithField("email", "This address was invited already.")
+	}
+	now := time.Now()
+	i.ID = fmt.Sprintf("orginv_%d", len(p.invitations)+1)
+	i.CreatedAt, i.ExpiresAt = now, now.Add(30*24*time.Hour)
+	p.invitations = append(p.invitations, sentInvitation{i, organizationID})
+	return i, nil
+}
+
+// RevokeInvitation implements [identity.Provider].
+func (p *Provider) RevokeInvitation(ctx context.Context, organizationID, id, _ string) error {
+	if _, err := p.Invitation(ctx, organizationID, id); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.invitations {
+		if p.invitations[i].ID == id {
+			p.invitations[i].organizationID = "" // is nobody's any more, and keeps its number
+		}
+	}
+	return nil
 }

@@ -1,0 +1,158 @@
+package clerk_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	sdk "github.com/clerk/clerk-sdk-go/v2"
+	"github.com/clerk/clerk-sdk-go/v2/organization"
+	"github.com/clerk/clerk-sdk-go/v2/organizationmembership"
+	"github.com/clerk/clerk-sdk-go/v2/user"
+
+	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/modules/identity/adapters/clerk"
+	"github.com/tenonhq/tenon/modules/identity/identitytest"
+	"github.com/tenonhq/tenon/platform/clerkdev"
+	"github.com/tenonhq/tenon/platform/fault"
+)
+
+// TestProviderContract holds the provider to its contract over the emulator's
+// Backend API.
+func TestProviderContract(t *testing.T) {
+	t.Parallel()
+	identitytest.RunProvider(t, func(t *testing.T) identitytest.ProviderWorld {
+		emulator, err := clerkdev.New(clerkdev.Config{PublicURL: "http://localhost:3000"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(emulator.Backend())
+		t.Cleanup(server.Close)
+		config := sdk.BackendConfig{HTTPClient: server.Client(), URL: new(server.URL + "/v1"), Key: new(emulator.SecretKey())}
+		client := &sdk.ClientConfig{BackendConfig: config}
+		w := identitytest.ProviderWorld{Provider: clerk.NewProvider(sdk.NewBackend(&config))}
+		for email, into := range map[string]*identitytest.ProviderAccount{
+			"ada@example.com": &w.Admin, "bob@example.com": &w.Member, "eve@example.com": &w.Other,
+		} {
+			made, err := user.NewClient(client).Create(t.Context(), &user.CreateParams{EmailAddresses: &[]string{email}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			*into = identitytest.ProviderAccount{ID: made.ID, Email: email}
+		}
+		made, err := organization.NewClient(client).Create(t.Context(), &organization.CreateParams{Name: new("Acme"), CreatedBy: &w.Admin.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.OrganizationID = made.ID
+		_, err = organizationmembership.NewClient(client).Create(t.Context(), &organizationmembership.CreateParams{
+			OrganizationID: made.ID, UserID: &w.Member.ID, Role: new("org:member"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	})
+}
+
+// TestInvitationsReadEveryPage: an organization may have more invitations than
+// Clerk lists at once.
+func TestInvitationsReadEveryPage(t *testing.T) {
+	t.Parallel()
+	one := `{"id":"orginv_1","email_address":"new@example.com","role":"org:member","status":"pending","inviter_id":null,"created_at":1700000000000,"expires_at":1700000001000}`
+	provider, api := newProvider(t, map[string]http.HandlerFunc{
+		"GET /organizations/org_1/invitations": func(w http.ResponseWriter, r *http.Request) {
+			if r.FormValue("offset") == "0" {
+				answer(list(3, one, one))(w, r)
+				return
+			}
+			answer(list(3, one))(w, r)
+		},
+	})
+	got, err := provider.Invitations(t.Context(), "org_1")
+	want := identity.Invitation{
+		ID: "orginv_1", Email: "new@example.com", Role: identity.RoleMember,
+		CreatedAt: time.UnixMilli(1700000000000).UTC(), ExpiresAt: time.UnixMilli(1700000001000).UTC(),
+	}
+	if err != nil || len(got) != 3 || got[0] != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if len(api.requests) != 2 || !strings.Contains(api.requests[1], "offset=2") || !strings.Contains(api.requests[1], "status=pending") {
+		t.Errorf("asked %q", api.requests)
+	}
+}
+
+// TestMembersFailuresHaveKinds has Clerk's codes and statuses as its reference
+// lists them.
+func TestMembersFailuresHaveKinds(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		kind   fault.Kind
+		field  string
+		retry  time.Duration
+	}{
+		"invited already": {400, `{"errors":[{"code":"duplicate_record"}]}`, fault.Conflict, "email", 0},
+		"a member":        {400, `{"errors":[{"code":"already_a_member_in_organization"}]}`, fault.Conflict, "email", 0},
+		"full":            {403, `{"errors":[{"code":"organization_membership_quota_exceeded"}]}`, fault.Conflict, "", 0},
+		"no address":      {422, `{"errors":[{"code":"form_param_format_invalid","meta":{"param_name":"email_address"}}]}`, fault.Invalid, "email", 0},
+		"no such role":    {404, `{"errors":[{"code":"resource_not_found","meta":{"param_name":"role"}}]}`, fault.Invalid, "role", 0},
+		"something else":  {422, `{"errors":[{"code":"form_param_invalid","meta":{"param_name":"private_metadata"}}]}`, fault.Invalid, "", 0},
+		"odd meta":        {422, `{"errors":[{"code":"x","meta":[1]}]}`, fault.Invalid, "", 0},
+		"not known":       {404, `{"errors":[{"code":"resource_not_found"}]}`, fault.NotFound, "", 0},
+		"too many":        {429, `{"errors":[{"code":"too_many_requests"}]}`, fault.RateLimited, "", 7 * time.Second},
+		"away":            {503, `{"errors":[]}`, fault.Unavailable, "", 0},
+		"our key":         {401, `{"errors":[{"code":"authentication_invalid"}]}`, fault.Internal, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			provider, _ := newProvider(t, map[string]http.HandlerFunc{"/organizations/": func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				if test.retry > 0 {
+					w.Header().Set("Retry-After", "7")
+				}
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, test.body)
+			}})
+			_, inviteErr := provider.Invite(t.Context(), "org_1", identity.Invitation{Email: "a@example.com", Role: identity.RoleMember})
+			_, roleErr := provider.ChangeRole(t.Context(), "org_1", "user_1", "org:admin")
+			_, removeErr := provider.RemoveMember(t.Context(), "org_1", "user_1")
+			_, listErr := provider.Invitations(t.Context(), "org_1")
+			revokeErr := provider.RevokeInvitation(t.Context(), "org_1", "orginv_1", "user_1")
+			for _, err := range []error{inviteErr, roleErr, removeErr, listErr, revokeErr} {
+				if !fault.Is(err, test.kind) || fault.As(err).RetryAfter != test.retry {
+					t.Errorf("%v after %v: %v", fault.KindOf(err), fault.As(err).RetryAfter, err)
+				}
+				if fields := fault.As(err).Fields; len(fields) > 0 && fields[0].Name != test.field || len(fields) == 0 && test.field != "" {
+					t.Errorf("fields %+v", fields)
+				}
+			}
+		})
+	}
+}
+
+// TestOnlyIDsReachAMembersPath: see [TestOnlyIDsReachAPath].
+func TestOnlyIDsReachAMembersPath(t *testing.T) {
+	t.Parallel()
+	provider, api := newProvider(t, nil)
+	for _, id := range []string{"", "..", "../organizations/org_1", "a/b", "a?b", "a%2Fb", "a\n", "ü"} {
+		_, err1 := provider.ChangeRole(t.Context(), id, "user_1", "org:admin")
+		_, err2 := provider.RemoveMember(t.Context(), "org_1", id)
+		_, err3 := provider.Invitation(t.Context(), "org_1", id)
+		_, err4 := provider.Invitations(t.Context(), id)
+		_, err5 := provider.Invite(t.Context(), id, identity.Invitation{Email: "a@example.com"})
+		err6 := provider.RevokeInvitation(t.Context(), "org_1", id, "user_1")
+		for n, err := range []error{err1, err2, err3, err4, err5, err6} {
+			if !fault.Is(err, fault.NotFound) {
+				t.Errorf("%d for %q: %v", n, id, err)
+			}
+		}
+	}
+	if len(api.requests) != 0 {
+		t.Errorf("asked for %q", api.requests)
+	}
+}

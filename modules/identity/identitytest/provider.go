@@ -1,0 +1,176 @@
+package identitytest
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/platform/fault"
+)
+
+// ProviderAccount is a person whom an implementation of [identity.Provider] is
+// made to know.
+type ProviderAccount struct {
+	ID, Email string
+}
+
+// ProviderWorld is an implementation of [identity.Provider] with one
+// organization, an administrator and a member of it, and somebody else.
+type ProviderWorld struct {
+	identity.Provider
+	OrganizationID       string
+	Admin, Member, Other ProviderAccount
+}
+
+// RunProvider runs the contract of [identity.Provider], as far as it changes
+// something.
+func RunProvider(t *testing.T, newWorld func(t *testing.T) ProviderWorld) {
+	t.Helper()
+	for name, test := range map[string]func(w ProviderWorld, t *testing.T){
+		"a role changes":                   ProviderWorld.changesRole,
+		"a member is removed":              ProviderWorld.removes,
+		"what is not there is not found":   ProviderWorld.missing,
+		"an invitation is sent and listed": ProviderWorld.invites,
+		"nobody is invited twice":          ProviderWorld.invitesOnce,
+		"an invitation is revoked":         ProviderWorld.revokes,
+		"a cancelled context does nothing": ProviderWorld.cancelled,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(newWorld(t), t)
+		})
+	}
+}
+
+func (w ProviderWorld) changesRole(t *testing.T) {
+	before, err := w.Observe(t.Context(), w.OrganizationID, w.Member.ID)
+	must(t, err)
+	for _, role := range []string{"org:admin", "org:viewer", "org:member"} {
+		o, err := w.ChangeRole(t.Context(), w.OrganizationID, w.Member.ID, role)
+		must(t, err)
+		if len(o.Memberships) != 1 || len(o.Organizations) != 1 || o.Organizations[0].ID != w.OrganizationID {
+			t.Fatalf("got %+v", o)
+		}
+		got := o.Memberships[0]
+		if got.ID != before.Memberships[0].ID || got.AccountID != w.Member.ID || got.ProviderRole != role || got.UpdatedAt.Before(before.Memberships[0].UpdatedAt) {
+			t.Errorf("got %+v", got)
+		}
+		after, err := w.Observe(t.Context(), w.OrganizationID, w.Member.ID)
+		must(t, err)
+		same(t, "what is observed", after.Memberships[0], got)
+		before = after
+	}
+}
+
+func (w ProviderWorld) removes(t *testing.T) {
+	before, err := w.Observe(t.Context(), w.OrganizationID, w.Member.ID)
+	must(t, err)
+	o, err := w.RemoveMember(t.Context(), w.OrganizationID, w.Member.ID)
+	must(t, err)
+	if len(o.Accounts) != 0 || len(o.Memberships) != 1 {
+		t.Fatalf("got %+v", o)
+	}
+	got := o.Memberships[0]
+	if !got.Deleted() || got.ID != before.Memberships[0].ID || got.AccountID != w.Member.ID || got.OrganizationID != w.OrganizationID {
+		t.Errorf("got %+v", got)
+	}
+	if _, err := w.Observe(t.Context(), w.OrganizationID, w.Member.ID); !fault.Is(err, fault.NotFound) {
+		t.Errorf("is still there: %v", err)
+	}
+	if _, err := w.Observe(t.Context(), w.OrganizationID, w.Admin.ID); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+}
+
+func (w ProviderWorld) missing(t *testing.T) {
+	for _, ids := range [][2]string{{w.OrganizationID, w.Other.ID}, {w.OrganizationID, "user_none"}, {"org_none", w.Member.ID}} {
+		_, changeErr := w.ChangeRole(t.Context(), ids[0], ids[1], "org:admin")
+		_, removeErr := w.RemoveMember(t.Context(), ids[0], ids[1])
+		for _, err := range []error{changeErr, removeErr} {
+			if !fault.Is(err, fault.NotFound) {
+				t.Errorf("%v: %v", ids, err)
+			}
+		}
+	}
+	if _, err := w.Invitation(t.Context(), w.OrganizationID, "orginv_none"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("an invitation: %v", err)
+	}
+	if err := w.RevokeInvitation(t.Context(), w.OrganizationID, "orginv_none", w.Admin.ID); !fault.Is(err, fault.NotFound) {
+		t.Errorf("an invitation: %v", err)
+	}
+}
+
+func (w ProviderWorld) invite(t *testing.T, email string) identity.Invitation {
+	t.Helper()
+	sent, err := w.Invite(t.Context(), w.OrganizationID, identity.Invitation{Email: email, Role: identity.RoleViewer, InvitedBy: w.Admin.ID})
+	must(t, err)
+	return sent
+}
+
+func (w ProviderWorld) invites(t *testing.T) {
+	if none, err := w.Invitations(t.Context(), w.OrganizationID); err != nil || len(none) != 0 {
+		t.Errorf("got %+v, %v", none, err)
+	}
+	sent := w.invite(t, "new@example.com")
+	if sent.ID == "" || sent.Email != "new@example.com" || sent.Role != identity.RoleViewer || sent.InvitedBy != w.Admin.ID ||
+		time.Since(sent.CreatedAt).Abs() > time.Minute || sent.ExpiresAt.Before(sent.CreatedAt) {
+		t.Errorf("sent %+v", sent)
+	}
+	got, err := w.Invitation(t.Context(), w.OrganizationID, sent.ID)
+	must(t, err)
+	same(t, "one", got, sent)
+	all, err := w.Invitations(t.Context(), w.OrganizationID)
+	must(t, err)
+	same(t, "all", all, []identity.Invitation{sent})
+}
+
+func (w ProviderWorld) invitesOnce(t *testing.T) {
+	w.invite(t, "new@example.com")
+	w.invite(t, w.Other.Email)
+	for _, email := range []string{"new@example.com", "NEW@example.com", w.Member.Email, strings.ToUpper(w.Member.Email)} {
+		_, err := w.Invite(t.Context(), w.OrganizationID, identity.Invitation{Email: email, Role: identity.RoleMember, InvitedBy: w.Admin.ID})
+		if !fault.Is(err, fault.Conflict) || len(fault.As(err).Fields) != 1 || fault.As(err).Fields[0].Name != "email" {
+			t.Errorf("%s: %v", email, err)
+		}
+	}
+	if all, err := w.Invitations(t.Context(), w.OrganizationID); err != nil || len(all) != 2 {
+		t.Errorf("got %+v, %v", all, err)
+	}
+}
+
+func (w ProviderWorld) revokes(t *testing.T) {
+	first, second := w.invite(t, "first@example.com"), w.invite(t, "second@example.com")
+	must(t, w.RevokeInvitation(t.Context(), w.OrganizationID, first.ID, w.Admin.ID))
+	if err := w.RevokeInvitation(t.Context(), w.OrganizationID, first.ID, w.Admin.ID); !fault.Is(err, fault.NotFound) {
+		t.Errorf("again: %v", err)
+	}
+	if _, err := w.Invitation(t.Context(), w.OrganizationID, first.ID); !fault.Is(err, fault.NotFound) {
+		t.Errorf("is still there: %v", err)
+	}
+	all, err := w.Invitations(t.Context(), w.OrganizationID)
+	must(t, err)
+	same(t, "the rest", all, []identity.Invitation{second})
+	if again := w.invite(t, "first@example.com"); again.ID == first.ID {
+		t.Errorf("a new invitation is the revoked one: %+v", again)
+	}
+}
+
+func (w ProviderWorld) cancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, roleErr := w.ChangeRole(ctx, w.OrganizationID, w.Member.ID, "org:admin")
+	_, removeErr := w.RemoveMember(ctx, w.OrganizationID, w.Member.ID)
+	_, inviteErr := w.Invite(ctx, w.OrganizationID, identity.Invitation{Email: "new@example.com", Role: identity.RoleMember})
+	for _, err := range []error{roleErr, removeErr, inviteErr} {
+		if !fault.Is(err, fault.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	}
+	after, err := w.Observe(t.Context(), w.OrganizationID, w.Member.ID)
+	must(t, err)
+	if after.Memberships[0].ProviderRole != "org:member" {
+		t.Errorf("the role changed: %+v", after.Memberships)
+	}
+}
