@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,21 +52,23 @@ const (
 )
 
 // newDocument returns the OpenAPI document that every surface's operations go
-// into. keys tells whether idempotency keys are remembered.
-func newDocument(info huma.Info, keys bool) *huma.OpenAPI {
+// into.
+func newDocument(config Config) *huma.OpenAPI {
+	info := config.API
 	if info.Title == "" {
 		info.Title = "Tenon"
 	}
 	if info.Version == "" {
 		info.Version = "1"
 	}
-	hooks := []huma.AddOpFunc{documentTenant, documentMergePatch, documentAnswers, documentProblems}
-	if keys {
+	hooks := []huma.AddOpFunc{documentTags, documentTenant, documentMergePatch, documentAnswers, documentProblems}
+	if config.Idempotency != nil {
 		hooks = append(hooks, documentIdempotency)
 	}
 	return &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info:    &info,
+		Servers: []*huma.Server{{URL: config.PublicURL.Scheme + "://" + config.PublicURL.Host}},
 		Components: &huma.Components{
 			Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
 			SecuritySchemes: map[string]*huma.SecurityScheme{
@@ -74,6 +77,15 @@ func newDocument(info huma.Info, keys bool) *huma.OpenAPI {
 			},
 		},
 		OnAddOperation: hooks,
+	}
+}
+
+// documentTags declares the tags that operations are grouped by.
+func documentTags(document *huma.OpenAPI, op *huma.Operation) {
+	for _, name := range op.Tags {
+		if !slices.ContainsFunc(document.Tags, func(t *huma.Tag) bool { return t.Name == name }) {
+			document.Tags = append(document.Tags, &huma.Tag{Name: name})
+		}
 	}
 }
 
@@ -110,9 +122,8 @@ func documentAnswers(_ *huma.OpenAPI, op *huma.Operation) {
 	}
 	op.Parameters = append(op.Parameters, headerParameter("Prefer",
 		"return=minimal (RFC 7240) leaves out the body of the answer.", returnMinimal))
-	if done := op.Responses["200"]; done != nil && op.Responses["204"] == nil {
-		op.Responses["204"] = &huma.Response{Description: "As 200, without a body as you prefer.", Headers: done.Headers}
-	}
+	done := cmp.Or(op.Responses["200"], op.Responses["201"])
+	op.Responses["204"] = &huma.Response{Description: "It is done; you prefer an answer without a body.", Headers: done.Headers}
 }
 
 func headerParameter(name, description, example string) *huma.Param {
@@ -137,6 +148,8 @@ func documentProblems(document *huma.OpenAPI, op *huma.Operation) {
 	for _, status := range statuses {
 		documentProblem(document, op, strconv.Itoa(status), http.StatusText(status))
 	}
+	// What nobody foresees is no promise of an operation.
+	delete(op.Responses, strconv.Itoa(http.StatusInternalServerError))
 	documentProblem(document, op, "default", "Any other problem")
 }
 

@@ -88,10 +88,7 @@ func (c *wantedContext) SetStatus(status int) {
 	case isRead && status == http.StatusOK && tag != "" && isKnown(r.Header.Get("If-None-Match"), tag):
 		status, c.drop = http.StatusNotModified, true
 	case slices.Contains([]int{http.StatusOK, http.StatusCreated}, status) && !isRead && wantsMinimal(r):
-		if status == http.StatusOK {
-			status = http.StatusNoContent
-		}
-		c.drop = true
+		status, c.drop = http.StatusNoContent, true
 		header.Set("Preference-Applied", returnMinimal)
 	}
 	if c.drop {

@@ -116,7 +116,6 @@ func New(config Config, mounts ...Mount) (*Router, error) {
 		config:  config,
 		mux:     chi.NewMux(),
 		origins: http.NewCrossOriginProtection(),
-		openAPI: newDocument(config.API, config.Idempotency != nil),
 		errors:  config.Errors,
 	}
 	if rt.errors == nil {
@@ -125,6 +124,7 @@ func New(config Config, mounts ...Mount) (*Router, error) {
 	if err := rt.complete(mounts); err != nil {
 		return nil, fmt.Errorf("httpserver: %w", err)
 	}
+	rt.openAPI = newDocument(rt.config)
 	rt.mux.Use(rt.chain()...)
 	rt.mux.NotFound(rt.errors.Handle(rt.serveTenant))
 	rt.mux.MethodNotAllowed(rt.errors.Handle(rt.methodNotAllowed))

@@ -42,7 +42,7 @@ func Register(to huma.API, service *projects.Service) {
 	}, api.create)
 	register(to, operation{
 		id: "get-project", method: http.MethodGet, path: projectPath, authorize: api.mayDo(projects.ActionView),
-		summary: "Get a project",
+		summary: "Get a project", description: "Its ETag names the version you got, for If-None-Match and If-Match.",
 	}, api.get)
 	register(to, operation{
 		id: "update-project", method: http.MethodPatch, path: projectPath, authorize: api.mayDo(projects.ActionEdit),

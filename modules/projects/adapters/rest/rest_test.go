@@ -445,7 +445,7 @@ func TestMinimalAnswers(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	for _, prefer := range []string{"return=minimal", "respond-async, Return = \"minimal\"; x=1"} {
-		created := s.expect(t, 201, ada, "POST", acme, `{"name": "Apollo", "slug": "apollo"}`, "Prefer", prefer)
+		created := s.expect(t, 204, ada, "POST", acme, `{"name": "Apollo", "slug": "apollo"}`, "Prefer", prefer)
 		if created.text != "" || created.header.Get("Location") != acme+"/apollo" || created.header.Get("ETag") == "" || created.header.Get("Content-Type") != "" {
 			t.Errorf("%s: %v %q", prefer, created.header, created.text)
 		}
@@ -499,8 +499,8 @@ func TestARequestUnderAKeyHappensOnce(t *testing.T) {
 	s.expect(t, 409, ada, "POST", acme, `{"name": "x", "slug": "apollo"}`, key, "k2")
 	s.expect(t, 415, ada, "POST", acme, `{"name": "x"}`, key, "k2", "Content-Type", "text/plain")
 	s.expect(t, 413, ada, "POST", acme, `{"name": "`+strings.Repeat("x", 1<<20)+`"}`, key, "k2")
-	minimal := s.expect(t, 201, ada, "POST", acme, `{"name": "x"}`, key, "k2", "Prefer", "return=minimal")
-	if a := s.expect(t, 201, ada, "POST", acme, `{"name": "x"}`, key, "k2"); minimal.text != "" || a.text != "" || a.header.Get("Location") != acme+"/x" {
+	minimal := s.expect(t, 204, ada, "POST", acme, `{"name": "x"}`, key, "k2", "Prefer", "return=minimal")
+	if a := s.expect(t, 204, ada, "POST", acme, `{"name": "x"}`, key, "k2"); minimal.text != "" || a.text != "" || a.header.Get("Location") != acme+"/x" {
 		t.Errorf("%v %s", a.header, a.text)
 	}
 	for _, bad := range []string{strings.Repeat("x", 256), "a b", "ä", "a\x7f"} {
