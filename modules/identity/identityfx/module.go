@@ -113,10 +113,10 @@ func newPagesMounts(pages *web.Pages) []httpserver.Mount {
 	}
 }
 
-func newOperationsMount(service *identity.Service) httpserver.Mount {
+func newOperationsMount(service *identity.Service, roster *identity.Roster) httpserver.Mount {
 	return httpserver.Mount{
 		Surface:    httpserver.TenantAPI,
-		Operations: func(api huma.API) { rest.Register(api, service) },
+		Operations: func(api huma.API) { rest.Register(api, service, roster) },
 	}
 }
 

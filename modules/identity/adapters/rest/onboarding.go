@@ -58,7 +58,8 @@ type onboardingOutput struct {
 }
 
 // Register adds the module's operations to the API.
-func Register(api huma.API, service *identity.Service) {
+func Register(api huma.API, service *identity.Service, roster *identity.Roster) {
+	registerMembers(api, roster)
 	httpserver.Register(api, huma.Operation{
 		OperationID: "complete-onboarding",
 		Method:      http.MethodPost,

@@ -77,7 +77,7 @@ func newServer(t *testing.T) server {
 				return nil
 			})
 		},
-	}, httpserver.Mount{Surface: httpserver.TenantAPI, Operations: func(api huma.API) { rest.Register(api, w.Service) }})
+	}, httpserver.Mount{Surface: httpserver.TenantAPI, Operations: func(api huma.API) { rest.Register(api, w.Service, w.Roster) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,13 +86,19 @@ func newServer(t *testing.T) server {
 
 type answer struct {
 	status int
+	header http.Header
 	text   string
 	body   map[string]any
 }
 
 func (s server) post(t *testing.T, as, path, contentType, body string) answer {
 	t.Helper()
-	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	return s.send(t, as, http.MethodPost, path, contentType, body)
+}
+
+func (s server) send(t *testing.T, as, method, path, contentType, body string) answer {
+	t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
@@ -101,7 +107,10 @@ func (s server) post(t *testing.T, as, path, contentType, body string) answer {
 	}
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
-	a := answer{status: w.Code, text: w.Body.String()}
+	a := answer{status: w.Code, header: w.Header(), text: w.Body.String()}
+	if w.Code == http.StatusNoContent {
+		return a
+	}
 	if err := json.Unmarshal(w.Body.Bytes(), &a.body); err != nil {
 		t.Fatalf("%v in %s", err, a.text)
 	}
