@@ -230,6 +230,11 @@ func writeHumaError(ctx huma.Context, err error) {
 // lower case alone.
 func requireMediaType(ctx huma.Context, next func(huma.Context)) {
 	body := ctx.Operation().RequestBody
+	// Nothing is decompressed, so no small body becomes a large one.
+	if coding := ctx.Header("Content-Encoding"); body != nil && coding != "" && !strings.EqualFold(coding, "identity") {
+		writeHumaError(ctx, errEncodedBody())
+		return
+	}
 	if contentType := ctx.Header("Content-Type"); body != nil && contentType != "" {
 		mediaType, parameters, err := mime.ParseMediaType(contentType)
 		if _, ok := body.Content[mediaType]; err != nil || !ok {
@@ -297,6 +302,9 @@ func humaError(op *huma.Operation, status int, message string, errs []error) err
 		if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return errBodyTooLarge(tooLarge.Limit).WithCause(cause)
 		}
+	}
+	if message == "cannot read request body" { // not by huma's fault: its client's framing is broken, or it has gone
+		return errMalformed("The body did not arrive whole.")
 	}
 	switch status {
 	case http.StatusBadRequest:

@@ -260,6 +260,39 @@ func TestErrorsOfOperations(t *testing.T) {
 	}
 }
 
+// brokenBody breaks off.
+type brokenBody struct{ strings.Reader }
+
+func (b *brokenBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil {
+		err = errors.New("malformed chunked encoding " + secret)
+	}
+	return n, err
+}
+
+func TestABodyThatBreaksOffIsTheClients(t *testing.T) {
+	t.Parallel()
+	e := newThings(t)
+	r := httptest.NewRequest(http.MethodPost, "/api/things", &brokenBody{*strings.NewReader(`{"name":`)})
+	r.Header.Set("Content-Type", "application/json")
+	if w := e.send(r); w.Code != http.StatusBadRequest || strings.Contains(w.Body.String(), secret) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestBodiesAreNotDecompressed(t *testing.T) {
+	t.Parallel()
+	for coding, want := range map[string]int{"gzip": 415, "GZIP": 415, "identity": 200, "br, gzip": 415} {
+		r := httptest.NewRequest(http.MethodPost, "/api/things", strings.NewReader(`{"name":"x"}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Encoding", coding)
+		if w := newThings(t).send(r); w.Code != want {
+			t.Errorf("%s: %d, want %d", coding, w.Code, want)
+		}
+	}
+}
+
 func TestBodiesAreLimited(t *testing.T) {
 	t.Parallel()
 	const limit = 100

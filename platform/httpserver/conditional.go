@@ -95,14 +95,15 @@ func (c *wantedContext) SetStatus(status int) {
 		header.Del("Content-Type")
 	}
 	switch {
-	case header.Get("Cache-Control") != "": // of a problem, or the operation's own
+	case status >= http.StatusBadRequest: // says so itself
 	case !isRead:
 		header.Set("Cache-Control", "no-store")
-	case len(c.Operation().Security) > 0:
+	case len(c.Operation().Security) > 0 && tag != "":
 		// What one person may see is for their client alone to keep, which asks
 		// each time whether it still is so.
 		header.Set("Cache-Control", "private, no-cache")
-		header.Add("Vary", "Authorization, Cookie")
+	case len(c.Operation().Security) > 0:
+		header.Set("Cache-Control", "private, no-store")
 	}
 	c.humaContext.SetStatus(status)
 }

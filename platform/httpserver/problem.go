@@ -137,6 +137,11 @@ func errUnsupportedMediaType(accepted []string) *protocolError {
 		fault: fault.Newf(fault.Invalid, "The body must be %s.", strings.Join(accepted, " or "))}
 }
 
+func errEncodedBody() *protocolError {
+	return &protocolError{status: http.StatusUnsupportedMediaType, name: "unsupported-media-type", title: "Unsupported media type",
+		fault: fault.New(fault.Invalid, "The body must not be compressed.")}
+}
+
 func errBodyTooLarge(limit int64) *fault.Error {
 	return fault.Newf(fault.TooLarge, "The request's body is over the limit of %d bytes.", limit)
 }

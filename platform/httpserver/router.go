@@ -225,16 +225,34 @@ func (rt *Router) OpenAPI() *huma.OpenAPI { return rt.openAPI }
 // are, sorted: no tenant may have one of them as its slug.
 func (rt *Router) ReservedSegments() []string {
 	var segments []string
-	// The walk only fails when the function does.
-	_ = chi.Walk(rt.mux, func(_, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
-		first, _, _ := strings.Cut(strings.TrimPrefix(route, "/"), "/")
+	for _, route := range rt.Routes() {
+		first, _, _ := strings.Cut(strings.TrimPrefix(route.Pattern, "/"), "/")
 		if first != "" && !strings.ContainsAny(first, "{*") {
 			segments = append(segments, first)
 		}
-		return nil
-	})
+	}
 	slices.Sort(segments)
 	return slices.Compact(segments)
+}
+
+// Route is an address that the router takes a method at.
+type Route struct{ Method, Pattern string }
+
+// Routes returns every route, for tests that hold each of them against
+// something: those of pages of tenants begin with "/{tenant}". A GET is taken as
+// a HEAD, too.
+func (rt *Router) Routes() []Route {
+	var routes []Route
+	add := func(method, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		routes = append(routes, Route{method, pattern})
+		return nil
+	}
+	// A walk only fails when its function does.
+	_ = chi.Walk(rt.mux, add)
+	if rt.tenants != nil {
+		_ = chi.Walk(rt.tenants, add)
+	}
+	return routes
 }
 
 func (rt *Router) notFound(http.ResponseWriter, *http.Request) error { return errNoSuchAddress }
