@@ -24,5 +24,6 @@ func Navigation() []web.NavigationItem {
 	return []web.NavigationItem{
 		{Label: "Dashboard", Icon: "layout-dashboard", Path: "/dashboard"},
 		{Label: "Projects", Icon: "folder", Path: "/projects"},
+		{Label: "Members", Icon: "users", Path: "/members"},
 	}
 }

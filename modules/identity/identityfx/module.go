@@ -45,6 +45,7 @@ var Module = fx.Module("identity",
 		newBrowserAuth,
 		newWebhookHandler,
 		web.NewPages,
+		web.NewMemberPages,
 	),
 	fx.Provide(
 		identity.NewService,
@@ -105,11 +106,12 @@ func newWebhookHandler(c config.Config, inbox identity.Inbox, worker *identity.W
 	return svix.NewWebhookHandler(svix.Config{Secrets: secrets, Inbox: inbox, Wake: worker.Wake, Errors: errors, Logger: logger})
 }
 
-func newPagesMounts(pages *web.Pages) []httpserver.Mount {
+func newPagesMounts(pages *web.Pages, members *web.MemberPages) []httpserver.Mount {
 	return []httpserver.Mount{
 		{Surface: httpserver.Public, Routes: pages.Public},
 		{Surface: httpserver.SignedIn, Routes: pages.SignedIn},
 		{Surface: httpserver.TenantPages, Routes: pages.Tenant},
+		{Surface: httpserver.TenantPages, Routes: members.Mount},
 	}
 }
 

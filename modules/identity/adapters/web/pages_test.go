@@ -86,6 +86,7 @@ func newServer(t *testing.T) server {
 		httpserver.Mount{Surface: httpserver.Public, Routes: pages.Public},
 		httpserver.Mount{Surface: httpserver.SignedIn, Routes: pages.SignedIn},
 		httpserver.Mount{Surface: httpserver.TenantPages, Routes: pages.Tenant},
+		httpserver.Mount{Surface: httpserver.TenantPages, Routes: web.NewMemberPages(world.Roster, errors).Mount},
 		httpserver.Mount{Surface: httpserver.TenantPages, Routes: func(r chi.Router) {
 			r.Get("/projects/{project}", errors.Handle(showAccess))
 			r.Post("/projects/{project}", errors.Handle(showAccess))
