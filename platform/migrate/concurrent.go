@@ -62,10 +62,10 @@ var errPooled = errors.New("the direct URL leads through a pooler, and a file th
 
 // applyApart applies a file marked txmode none to one schema: a statement a
 // message, on a connection of its own whose path is the schema, and last the
-// record of it, in a transaction. Another engine's work on the same schema is
+// record of it, the message final. Another engine's work on the same schema is
 // waited for. What a killed engine left is finished: an index that is there and
 // valid is kept, an invalid one is dropped and built again.
-func (e *Engine) applyApart(ctx context.Context, options Options, schema string, s segment, checks []string, final string) error {
+func (e *Engine) applyApart(ctx context.Context, schema string, s segment, checks []string, final string) error {
 	if e.directURL == "" {
 		return fmt.Errorf("%s runs outside of transactions and needs a direct connection to PostgreSQL, which was not configured", s.apart.File)
 	}
@@ -81,7 +81,7 @@ func (e *Engine) applyApart(ctx context.Context, options Options, schema string,
 	if err != nil {
 		return fmt.Errorf("the direct connection: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is left on it
+	defer conn.Close(context.WithoutCancel(ctx))
 	value := func(query string) (string, error) {
 		results, err := conn.Exec(ctx, query).ReadAll()
 		if err != nil || len(results) == 0 || len(results[len(results)-1].Rows) == 0 {
@@ -111,8 +111,7 @@ func (e *Engine) applyApart(ctx context.Context, options Options, schema string,
 			return err
 		}
 	}
-	guarded := guard(schema, checks...)
-	if _, err := value(guarded); err != nil {
+	if _, err := value(guard(schema, checks...)); err != nil {
 		return err
 	}
 	if _, err := value(fmt.Sprintf("SET lock_timeout = '%dms'", concurrentLockTimeout.Milliseconds())); err != nil {
@@ -140,6 +139,6 @@ func (e *Engine) applyApart(ctx context.Context, options Options, schema string,
 			return err
 		}
 	}
-	_, err = value(joined(options.lockTimeout(), guarded) + joined(steps([]Migration{{File: s.apart.File, Hash: s.apart.Hash}})...) + final)
+	_, err = value(final)
 	return err
 }

@@ -103,6 +103,7 @@ const (
 	codeUndefinedTable  = "42P01"
 	codeInvalidSchema   = "3F000"
 	codeLockUnavailable = "55P03"
+	codeInvalidText     = "22P02"
 	codeDeadlock        = "40P01"
 	codeSerialization   = "40001"
 

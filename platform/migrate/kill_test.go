@@ -76,8 +76,16 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 	engine := f.engine(t, victimFiles, migrate.WithDirectURL(url))
 	moments := map[string]int{}
+	window := 250 * time.Millisecond // in which a kill may come, fitted to the machine
 	for range *kills {
-		moments[f.killOne(t, url)]++
+		moment := f.killOne(t, url, window)
+		moments[moment]++
+		switch moment {
+		case tooEarly:
+			window *= 2
+		case tooLate:
+			window = max(window/2, 10*time.Millisecond)
+		}
 		f.consistent(t)
 		if t.Failed() {
 			return
@@ -95,7 +103,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		}
 	}
 	t.Logf("killed: %v", moments)
-	if moments["in the middle"] == 0 {
+	if moments[inTheMiddle] == 0 {
 		t.Error("no kill hit a run")
 	}
 	result, err := engine.Resume(t.Context(), 0, migrate.Options{})
@@ -120,9 +128,16 @@ func (f *fleet) names() (names []string) {
 	return names
 }
 
-// killOne starts a migrator, kills it, waits until the server has noticed, and
-// returns when that was.
-func (f *fleet) killOne(t testing.TB, url string) string {
+// When a kill came.
+const (
+	tooEarly    = "before the first tenant"
+	inTheMiddle = "in the middle"
+	tooLate     = "after the last tenant"
+)
+
+// killOne starts a migrator, kills it at some moment of the window, waits until
+// the server has noticed, and returns when that was.
+func (f *fleet) killOne(t testing.TB, url string, window time.Duration) string {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -141,7 +156,7 @@ func (f *fleet) killOne(t testing.TB, url string) string {
 	if line, err := said.ReadString('\n'); err != nil || line != "ready\n" {
 		t.Fatalf("the victim says %q, %v", line, err)
 	}
-	time.Sleep(rand.N(250 * time.Millisecond)) // the moment is what is random
+	time.Sleep(rand.N(window)) // the moment is what is random
 	_ = cmd.Process.Signal(syscall.SIGKILL)
 	var report strings.Builder
 	_, _ = said.WriteTo(&report)
@@ -153,13 +168,13 @@ func (f *fleet) killOne(t testing.TB, url string) string {
 	waitFor(t, func() bool {
 		return text(t, f.db, f.schemas[0], `SELECT count(*) FROM pg_stat_activity WHERE application_name = ? AND datname = current_database()`, victimName) == "0"
 	})
-	if err == nil {
-		return "after the end"
+	switch n := len(f.at(t, 4)); {
+	case err == nil || n == len(f.schemas):
+		return tooLate
+	case n == 0:
+		return tooEarly
 	}
-	if n := len(f.at(t, 4)); n == 0 || n == len(f.schemas) {
-		return "at the edge"
-	}
-	return "in the middle"
+	return inTheMiddle
 }
 
 // consistent fails for a tenant whose registry, table of revisions and tables

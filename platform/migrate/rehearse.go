@@ -80,20 +80,17 @@ func (e *Engine) group(ctx context.Context, w *ways, options Options, member fle
 		g.Err = err
 		return g
 	}
-	before := member.fingerprint
+	fingerprint := member.fingerprint
 	for _, s := range way {
-		registered, fingerprint, err := e.registers(ctx, s, schema, before)
-		if err != nil {
+		if fingerprint, err = e.foretell(ctx, s.from, s.to, fingerprint); err != nil {
 			g.Err = err
 			return g
 		}
-		before = fingerprint
 		if s.apart != nil {
 			g.Apart = append(g.Apart, s.apart.File)
-			g.SQL += joined(s.apart.Statements...) + joined(steps([]Migration{{File: s.apart.File, Hash: s.apart.Hash}})...) + joined(registered)
-			continue
+			g.SQL += joined(s.apart.Statements...)
 		}
-		g.SQL += s.message(options, schema, registered, "")
+		g.SQL += s.message(options, schema, fingerprint, "")
 	}
 	return g
 }
@@ -215,7 +212,7 @@ func (e *Engine) Rehearse(ctx context.Context, options Options) (rehearsal Rehea
 // rolls everything back in the same message.
 const (
 	codeRehearsed   = "TN003"
-	rehearsalBegins = `PERFORM set_config('tenon.rehearsal', clock_timestamp()::text, true);`
+	rehearsalBegins = `DO $rehearsal$ BEGIN PERFORM set_config('tenon.rehearsal', clock_timestamp()::text, true); END $rehearsal$`
 	rehearsalEnds   = `DO $rehearsed$ BEGIN RAISE EXCEPTION USING ERRCODE = '` + codeRehearsed + `',
 MESSAGE = (extract(epoch FROM clock_timestamp() - current_setting('tenon.rehearsal')::timestamptz) * 1000000)::bigint::text; END $rehearsed$`
 )
@@ -230,13 +227,11 @@ func (e *Engine) rehearse(ctx context.Context, w *ways, options Options, member 
 	if err != nil || len(way) == 0 {
 		return 0, nil, err
 	}
-	// What the registry would be told; which of the parts ends there does not
-	// matter for how long it takes.
-	registered, _, err := e.registers(ctx, segment{from: way[0].from, to: member.to}, schema, member.fingerprint)
+	fingerprint, err := e.foretell(ctx, way[0].from, member.to, member.fingerprint)
 	if err != nil {
 		return 0, nil, err
 	}
-	message := joined(options.lockTimeout(), guard(schema.String(), append(way[0].checks(schema), rehearsalBegins)...))
+	message := joined(options.lockTimeout(), lock(schema), rehearsalBegins, moves(schema, way[0].from, member.to, fingerprint), unaltered(way[0].recorded))
 	for _, s := range way {
 		if s.apart != nil {
 			apart = append(apart, s.apart.File)
@@ -244,7 +239,10 @@ func (e *Engine) rehearse(ctx context.Context, w *ways, options Options, member 
 		}
 		message += s.body
 	}
-	_, err = e.db.Tenants().ExecContext(tenant.NewContext(ctx, schema), message+joined(registered, rehearsalEnds))
+	if fingerprint == "" {
+		message += joined(measured(schema))
+	}
+	_, err = e.db.Tenants().ExecContext(tenant.NewContext(ctx, schema), message+joined(rehearsalEnds))
 	switch sqlState(err) {
 	case codeMoved: // somebody migrated it meanwhile, so nothing would be done
 		return 0, apart, nil

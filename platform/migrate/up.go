@@ -31,7 +31,7 @@ func (e *Engine) upPublic(ctx context.Context, options Options) (files []string,
 		}
 		next := segments(e.public.migrations[:len(applied)], e.public.migrations[len(applied):])[0]
 		if next.apart != nil {
-			err = e.applyApart(ctx, options, "public", next, []string{altered(next.recorded)}, "")
+			err = e.applyApart(ctx, "public", next, []string{altered(next.recorded)}, publicMessage(options, next))
 		} else {
 			_, err = e.db.Registry().ExecContext(ctx, publicMessage(options, next))
 		}
@@ -82,31 +82,36 @@ func (e *Engine) move(ctx context.Context, options Options, w *ways, member *fle
 			if i == len(way)-1 {
 				last = finally(attempt)
 			}
-			var registered, fingerprint string
-			if registered, fingerprint, err = e.registers(ctx, s, schema, member.fingerprint); err != nil {
+			var fingerprint string
+			if fingerprint, err = e.foretell(ctx, s.from, s.to, member.fingerprint); err != nil {
 				break
 			}
+			message := s.message(options, schema, fingerprint, last)
 			if s.apart != nil {
-				err = e.applyApart(ctx, options, schema.String(), s, s.checks(schema), joined(registered)+last)
+				err = e.applyApart(ctx, schema.String(), s, s.checks(schema), message)
 			} else {
-				_, err = e.db.Tenants().ExecContext(ctx, s.message(options, schema, registered, last))
+				_, err = e.db.Tenants().ExecContext(ctx, message)
 			}
 			if err != nil {
 				break
 			}
 			member.version, member.fingerprint, moved = s.to, fingerprint, true
 		}
+		code := sqlState(err)
 		switch {
 		case err == nil:
 			return true, attempt, nil
+		case code == codeMoved, code == codeUndefinedTable, code == codeInvalidSchema:
+			switch rereadErr := e.reread(ctx, member); {
+			case errors.Is(rereadErr, sql.ErrNoRows):
+				return moved, attempt, nil // purged meanwhile
+			case rereadErr != nil:
+				return moved, attempt, rereadErr
+			case code != codeMoved || attempt >= options.Attempts:
+				return moved, attempt, explain(err)
+			}
 		case attempt >= options.Attempts:
 			return moved, attempt, explain(err)
-		case sqlState(err) == codeMoved:
-			if err = e.reread(ctx, member); errors.Is(err, sql.ErrNoRows) {
-				return moved, attempt, nil // purged meanwhile
-			} else if err != nil {
-				return moved, attempt, err
-			}
 		case isTransient(err):
 			if err := pause(ctx, attempt); err != nil {
 				return moved, attempt, err
@@ -124,25 +129,19 @@ func (e *Engine) reread(ctx context.Context, member *fleetMember) error {
 	return database.Classify(err)
 }
 
-// registers is the statement that tells the registry of a segment, given the
-// fingerprint that the schema had before it. If that is what the migrations build,
-// the one after it is too, and is returned. Otherwise it is read from the catalog
-// by the statement, and "" is returned: planning that query alone takes longer
-// than most migrations.
-func (e *Engine) registers(ctx context.Context, s segment, schema tenant.Schema, before string) (statement, fingerprint string, err error) {
-	if before != "" {
-		expected, known, err := e.expected(ctx, s.from)
-		if err != nil {
-			return "", "", err
-		}
-		if known && expected == before {
-			if fingerprint, _, err = e.expected(ctx, s.to); err != nil {
-				return "", "", err
-			}
-			return recordKnown(schema, s.to, fingerprint), fingerprint, nil
-		}
+// foretell returns the fingerprint that a schema has at a version, given the one
+// that it had at the version before: what the migrations build, if that is what
+// it was. Otherwise it returns "", and the fingerprint has to be read from the
+// catalog: planning that query alone takes longer than most migrations.
+func (e *Engine) foretell(ctx context.Context, from, to, before string) (string, error) {
+	if before == "" {
+		return "", nil
 	}
-	return record(schema, s.to), "", nil
+	if expected, known, err := e.expected(ctx, from); err != nil || !known || expected != before {
+		return "", err
+	}
+	expected, _, err := e.expected(ctx, to)
+	return expected, err
 }
 
 // expected returns the fingerprint of what the migrations up to version build;
@@ -164,12 +163,22 @@ func (e *Engine) expected(ctx context.Context, version string) (fingerprint stri
 	return fingerprint, true, nil
 }
 
-// sqlState is the server's code, whichever connection the error came by.
+// sqlState is the server's code, or the one that a guard stands for, whichever
+// connection the error came by.
 func sqlState(err error) string {
+	code := database.SQLState(err)
 	if direct, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return direct.Code
+		code = direct.Code
 	}
-	return database.SQLState(err)
+	if code == codeInvalidText {
+		switch text := err.Error(); {
+		case strings.Contains(text, markMoved):
+			return codeMoved
+		case strings.Contains(text, markAltered):
+			return codeAltered
+		}
+	}
+	return code
 }
 
 // isTransient reports whether the same message may succeed a little later.

@@ -13,7 +13,7 @@ type segment struct {
 	from, to string
 	files    []string
 	recorded string     // what _migrations holds before
-	body     string     // the statements and the rows that record them
+	body     string     // the statements, and the rows that record them; only these for a file apart
 	apart    *Migration // the file when it is one that runs outside of transactions
 }
 
@@ -34,8 +34,9 @@ func segments(applied, pending []Migration) []segment {
 		for _, m := range pending[start:end] {
 			s.files = append(s.files, m.File)
 		}
-		if pending[start].Apart {
+		if m := pending[start]; m.Apart {
 			s.apart = &pending[start]
+			s.body = joined(steps([]Migration{{File: m.File, Hash: m.Hash}})...)
 		}
 		result = append(result, s)
 		start = end
@@ -93,17 +94,57 @@ func (e *Engine) positions(from, to string) (at, target int, err error) {
 	return at, target, nil
 }
 
-// checks are what has to hold under the lock before a tenant's segment runs.
+// checks are what has to hold under the lock before a file apart is begun.
 func (s segment) checks(schema tenant.Schema) []string {
-	registered := "(SELECT schema_version FROM public.tenants WHERE schema_name = " + literal(schema.String()) + " FOR UPDATE)"
+	registered := "(SELECT schema_version FROM public.tenants WHERE schema_name = " + literal(schema.String()) + ")"
 	return []string{
 		check(registered+" IS DISTINCT FROM "+literal(s.from), codeMoved, "its version has changed meanwhile"),
 		altered(s.recorded),
 	}
 }
 
-// message is everything that a segment does to one tenant; record is how the
-// registry learns of it, and finally is added at the end.
-func (s segment) message(options Options, schema tenant.Schema, record, finally string) string {
-	return joined(options.lockTimeout(), guard(schema.String(), s.checks(schema)...)) + s.body + joined(record) + finally
+// message is everything that a segment does to one tenant: all of it, or the
+// second half of a file apart. fingerprint is the schema's behind it, and read
+// from the catalog when it is "". finally is added at the end.
+func (s segment) message(options Options, schema tenant.Schema, fingerprint, finally string) string {
+	text := joined(options.lockTimeout(), lock(schema), moves(schema, s.from, s.to, fingerprint), unaltered(s.recorded)) + s.body
+	if fingerprint == "" {
+		text += joined(measured(schema))
+	}
+	return text + finally
+}
+
+// What a guard within plain SQL raises: there is no other way to raise an error
+// than a value that is none of its type. A DO block could name an SQLSTATE, and
+// takes a third of a small migration's time to be compiled.
+const (
+	markMoved   = "tenon:moved"
+	markAltered = "tenon:altered"
+)
+
+func lock(schema tenant.Schema) string {
+	return "SELECT pg_advisory_xact_lock(" + lockKey(schema.String()) + ")"
+}
+
+// moves writes a tenant's new version into the registry, and its fingerprint if
+// that is known, and raises [codeMoved] when it is not at from any more.
+func moves(schema tenant.Schema, from, to, fingerprint string) string {
+	set := ""
+	if fingerprint != "" {
+		set = ", schema_fingerprint = " + literal(fingerprint)
+	}
+	return "UPDATE public.tenants SET schema_version = CASE schema_version WHEN " + literal(from) + " THEN " + literal(to) +
+		" ELSE (" + literal(markMoved+" ") + " || schema_version)::integer::text END" + set + " WHERE schema_name = " + literal(schema.String())
+}
+
+// unaltered raises [codeAltered] unless _migrations holds what recorded says.
+func unaltered(recorded string) string {
+	return "SELECT CASE WHEN revisions IS DISTINCT FROM nullif(" + literal(recorded) + ", '') THEN (" + literal(markAltered+" ") +
+		" || coalesce(length(revisions), 0))::integer END FROM (" + selectRevisions + ") recorded (revisions)"
+}
+
+// measured writes a tenant's fingerprint into the registry, read from the
+// catalog.
+func measured(schema tenant.Schema) string {
+	return "UPDATE public.tenants SET schema_fingerprint = f.fingerprint FROM (\n" + fingerprintOf(schema) + ") f WHERE tenants.schema_name = f.schema_name"
 }
