@@ -14,6 +14,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tenonhq/tenon/platform/localpg/localpgtest"
 )
 
 // exchange is a request and the status that it gets.
@@ -145,6 +147,12 @@ func TestContract(t *testing.T) {
 		for i, sent := range exchanges[id] {
 			t.Run(fmt.Sprintf("%s/%d/%d", id, i, sent.status), func(t *testing.T) { p.exchange(t, route, tokens, sent) })
 		}
+	}
+	hurried := startCommand(t, []string{"DATABASE_URL=" + localpgtest.NewDatabase(t), "RATE_LIMIT_ADDRESS=1"}, "--no-seed")
+	hurried.call(t, "GET", "/api/openapi.json", "", nil)
+	for id, route := range routes {
+		exchanges[id] = append(exchanges[id], exchange{status: 429, undocumented: true}) // before anybody looks at it
+		t.Run(id+"/429", func(t *testing.T) { hurried.exchange(t, route, tokens, exchanges[id][len(exchanges[id])-1]) })
 	}
 	for id, route := range routes {
 		for status := range route.Operation.Responses.Map() {

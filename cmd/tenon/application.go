@@ -154,9 +154,12 @@ func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *https
 			Version:     "1",
 			Description: "Everything a tenant can do, for programs. Sign requests with a session token: `Authorization: Bearer …`.",
 		},
-		SignedIn:    func(next http.Handler) http.Handler { return gate.Authenticate(gate.RequireSession(shell(next))) },
-		Tenant:      func(next http.Handler) http.Handler { return gate.Enter(shell(next)) },
-		Caller:      callerOf,
+		SignedIn: func(next http.Handler) http.Handler { return gate.Authenticate(gate.RequireSession(shell(next))) },
+		Tenant:   func(next http.Handler) http.Handler { return gate.Enter(shell(next)) },
+		Caller:   callerOf,
+		Limits: httpserver.Limits{
+			Address: c.RateLimitAddress, SignIn: c.RateLimitSignIn, Webhook: c.RateLimitWebhook, Person: c.RateLimitPerson, Tenant: c.RateLimitTenant,
+		},
 		Idempotency: keys,
 	}, append(mounts, httpserver.Mount{Surface: httpserver.Public, Routes: mountWeb})...)
 }

@@ -182,6 +182,12 @@ func devEnvironment(environ []string, ready readyLine, emulator *clerkdev.Emulat
 	if variable(environ, "OPERATORS") == "" {
 		decided["OPERATORS"] = demo[0].people[0].email
 	}
+	// Everybody here has one address, and tests are fast.
+	for _, name := range []string{"RATE_LIMIT_ADDRESS", "RATE_LIMIT_SIGN_IN", "RATE_LIMIT_WEBHOOK", "RATE_LIMIT_PERSON", "RATE_LIMIT_TENANT"} {
+		if variable(environ, name) == "" {
+			decided[name] = "0"
+		}
+	}
 	for name, value := range decided {
 		result = append(result, name+"="+value)
 	}

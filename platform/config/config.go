@@ -28,6 +28,12 @@ type Config struct {
 	ShutdownDelay   time.Duration  `env:"SHUTDOWN_DELAY" envDefault:"0s" want:"a duration from 0s to 5m" example:"5s" doc:"How long to go on accepting after /readyz has turned unready, for load balancers to notice"`
 	ShutdownTimeout time.Duration  `env:"SHUTDOWN_TIMEOUT" envDefault:"10s" want:"a duration from 1s to 10m" example:"10s" doc:"How long running requests may take to finish at shutdown"`
 
+	RateLimitAddress int `env:"RATE_LIMIT_ADDRESS" envDefault:"1800" want:"a whole number from 0 to 1000000; 0 is no limit" example:"1800" doc:"Most requests a minute from one client address, a /64 of IPv6"`
+	RateLimitSignIn  int `env:"RATE_LIMIT_SIGN_IN" envDefault:"60" want:"a whole number from 0 to 1000000; 0 is no limit" example:"60" doc:"Most requests a minute from one client address to sign in, up and out"`
+	RateLimitWebhook int `env:"RATE_LIMIT_WEBHOOK" envDefault:"1200" want:"a whole number from 0 to 1000000; 0 is no limit" example:"1200" doc:"Most webhooks a minute from one client address"`
+	RateLimitPerson  int `env:"RATE_LIMIT_PERSON" envDefault:"600" want:"a whole number from 0 to 1000000; 0 is no limit" example:"600" doc:"Most requests a minute of one person"`
+	RateLimitTenant  int `env:"RATE_LIMIT_TENANT" envDefault:"6000" want:"a whole number from 0 to 1000000; 0 is no limit" example:"6000" doc:"Most requests a minute in one tenant"`
+
 	DatabaseURL          Secret        `env:"DATABASE_URL,required" want:"a postgres:// URL with a host and a database" example:"postgres://tenon:secret@localhost:5432/tenon?sslmode=verify-full" doc:"PostgreSQL, directly or through PgBouncer in transaction mode"`
 	DatabaseMaxConns     int           `env:"DATABASE_MAX_CONNS" envDefault:"20" want:"a whole number from 1 to 1000" example:"20" doc:"Most connections this process opens"`
 	DatabaseConnLifetime time.Duration `env:"DATABASE_CONN_LIFETIME" envDefault:"5m" want:"a duration from 10s to 24h" example:"5m" doc:"Age at which a connection is replaced, which gives back the memory it holds for each tenant it has served"`
@@ -222,6 +228,11 @@ var rules = []struct {
 	{"REQUEST_TIMEOUT", func(c *Config) bool { return between(c.RequestTimeout, time.Second, 10*time.Minute) }},
 	{"SHUTDOWN_DELAY", func(c *Config) bool { return between(c.ShutdownDelay, 0, 5*time.Minute) }},
 	{"SHUTDOWN_TIMEOUT", func(c *Config) bool { return between(c.ShutdownTimeout, time.Second, 10*time.Minute) }},
+	{"RATE_LIMIT_ADDRESS", func(c *Config) bool { return isLimit(c.RateLimitAddress) }},
+	{"RATE_LIMIT_SIGN_IN", func(c *Config) bool { return isLimit(c.RateLimitSignIn) }},
+	{"RATE_LIMIT_WEBHOOK", func(c *Config) bool { return isLimit(c.RateLimitWebhook) }},
+	{"RATE_LIMIT_PERSON", func(c *Config) bool { return isLimit(c.RateLimitPerson) }},
+	{"RATE_LIMIT_TENANT", func(c *Config) bool { return isLimit(c.RateLimitTenant) }},
 	{"DATABASE_URL", func(c *Config) bool { return isDatabaseURL(string(c.DatabaseURL)) }},
 	{"DATABASE_MAX_CONNS", func(c *Config) bool { return c.DatabaseMaxConns >= 1 && c.DatabaseMaxConns <= 1000 }},
 	{"DATABASE_CONN_LIFETIME", func(c *Config) bool { return between(c.DatabaseConnLifetime, 10*time.Second, 24*time.Hour) }},
@@ -246,6 +257,8 @@ var rules = []struct {
 	}},
 	{"LOG_FORMAT", func(c *Config) bool { return c.LogFormat == "json" || c.LogFormat == "text" }},
 }
+
+func isLimit(n int) bool { return n >= 0 && n <= 1_000_000 }
 
 func between(d, least, most time.Duration) bool { return d >= least && d <= most }
 

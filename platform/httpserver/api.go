@@ -87,6 +87,8 @@ func documentTags(document *huma.OpenAPI, op *huma.Operation) {
 			document.Tags = append(document.Tags, &huma.Tag{Name: name})
 		}
 	}
+	// Modules register in no particular order.
+	slices.SortFunc(document.Tags, func(a, b *huma.Tag) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // documentTenant declares the path parameter that the surface's prefix brings
@@ -135,7 +137,7 @@ func headerParameter(name, description, example string) *huma.Param {
 // documentProblems adds the problems that the edge answers by itself, and one
 // for what cannot be foreseen.
 func documentProblems(document *huma.OpenAPI, op *huma.Operation) {
-	statuses := []int{http.StatusBadRequest, http.StatusUnprocessableEntity}
+	statuses := []int{http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusTooManyRequests}
 	if len(op.Security) > 0 {
 		statuses = append(statuses, http.StatusUnauthorized)
 	}

@@ -35,7 +35,8 @@ func (rt *Router) chain() []func(http.Handler) http.Handler {
 		rt.limitBody,    // a cap for whoever reads; 401 and 404 come before 413
 		rt.limitTime,    // deadline of all work below
 		rt.secureHeaders(),
-		rt.checkURL, // nothing below sees NUL, broken UTF-8 or a second spelling
+		rt.limitAddress, // before any work for whoever asks too often
+		rt.checkURL,     // nothing below sees NUL, broken UTF-8 or a second spelling
 		rt.checkOrigin,
 		compress(),
 		middleware.GetHead,

@@ -50,6 +50,9 @@ type Config struct {
 	// Caller tells, after SignedIn and Tenant, who sends the request. Without
 	// it nobody is known.
 	Caller func(context.Context) Caller
+	// Limits bound how often somebody may ask. Those of persons and tenants need
+	// Caller.
+	Limits Limits
 	// Idempotency remembers what POSTs with an Idempotency-Key were answered;
 	// without it the header does nothing. It needs Caller.
 	Idempotency IdempotencyStore
@@ -95,11 +98,12 @@ type Mount struct {
 
 // Router serves the whole application.
 type Router struct {
-	config  Config
-	errors  *ErrorWriter
-	mux     *chi.Mux
-	origins *http.CrossOriginProtection
-	openAPI *huma.OpenAPI
+	config   Config
+	errors   *ErrorWriter
+	mux      *chi.Mux
+	origins  *http.CrossOriginProtection
+	limiters limiters
+	openAPI  *huma.OpenAPI
 	// tenants has the pages of tenants and is asked for addresses that mux
 	// does not have. Mounted on mux, "/{tenant}" would take every address that
 	// begins like one of mux's own but is none, and every method that a route
@@ -125,6 +129,7 @@ func New(config Config, mounts ...Mount) (*Router, error) {
 		return nil, fmt.Errorf("httpserver: %w", err)
 	}
 	rt.openAPI = newDocument(rt.config)
+	rt.limiters = newLimiters(rt.config.Limits)
 	rt.mux.Use(rt.chain()...)
 	rt.mux.NotFound(rt.errors.Handle(rt.serveTenant))
 	rt.mux.MethodNotAllowed(rt.errors.Handle(rt.methodNotAllowed))
@@ -137,18 +142,18 @@ func New(config Config, mounts ...Mount) (*Router, error) {
 	pages.NotFound(rt.errors.Handle(rt.notFound))
 	pages.MethodNotAllowed(rt.errors.Handle(rt.methodNotAllowed))
 	if config.SignedIn != nil && config.Tenant != nil {
-		pages.Use(config.SignedIn, config.Tenant)
+		pages.Use(config.SignedIn, rt.limitPerson, config.Tenant, rt.limitTenant)
 	}
 	hasPages := false
 	for _, mount := range mounts {
 		router, prefix := chi.Router(rt.mux), apiPrefix
 		switch mount.Surface {
 		case SignedIn:
-			router = rt.mux.With(config.SignedIn)
+			router = rt.mux.With(config.SignedIn, rt.limitPerson)
 		case TenantPages:
 			router, hasPages = pages, true
 		case TenantAPI:
-			router, prefix = rt.mux.With(config.SignedIn, config.Tenant), tenantAPIPrefix
+			router, prefix = rt.mux.With(config.SignedIn, rt.limitPerson, config.Tenant, rt.limitTenant), tenantAPIPrefix
 		}
 		if mount.Routes != nil {
 			mount.Routes(router)
@@ -189,6 +194,8 @@ func (rt *Router) complete(mounts []Mount) error {
 	switch {
 	case config.Caller == nil && config.Idempotency != nil:
 		return errors.New("idempotency keys belong to callers, and there is no Caller")
+	case config.Caller == nil && (config.Limits.Person != 0 || config.Limits.Tenant != 0):
+		return errors.New("persons and tenants have limits, and there is no Caller")
 	case config.Caller == nil:
 		config.Caller = func(context.Context) Caller { return Caller{} }
 	}
