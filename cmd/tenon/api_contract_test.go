@@ -138,6 +138,7 @@ func TestContract(t *testing.T) {
 		}
 	}
 	exchanges := contract(execute)
+	maps.Copy(exchanges, p.memberContract(t, tokens, execute))
 	for _, id := range slices.Sorted(maps.Keys(exchanges)) {
 		route, ok := routes[id]
 		if !ok {

@@ -39,6 +39,9 @@ type attacked struct {
 	private statuses
 	// foreign is what is answered in testcorp, the stranger's.
 	foreign statuses
+	// restore brings back what a request cost that one of acme's people was
+	// let do; nil when it cost nothing.
+	restore func(s *siege, t *testing.T, as string)
 }
 
 var (
@@ -51,6 +54,10 @@ var (
 const (
 	apiProjects  = "/api/tenants/{tenant}/projects"
 	pageProjects = "/{tenant}/projects"
+
+	apiMembers     = "/api/tenants/{tenant}/members"
+	apiInvitations = "/api/tenants/{tenant}/invitations"
+	pageMembers    = "/{tenant}/members"
 )
 
 // attackTable has every route of the application; TestAttackTable fails for one
@@ -93,10 +100,35 @@ var attackTable = []attacked{
 	},
 	{method: "POST", pattern: "/api/tenants/{tenant}/users/onboarding", body: `{}`, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
 
+	{method: "GET", pattern: apiMembers, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
+	{method: "GET", pattern: apiMembers + "/{user}", own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
+	{method: "PATCH", pattern: apiMembers + "/{user}", body: `{"role": "member"}`, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "DELETE", pattern: apiMembers + "/{user}", own: statuses{204, 204, 403, 403, 404, 401}, foreign: outside(204)},
+	{method: "POST", pattern: apiMembers + "/{user}/transfer-ownership", own: statuses{409, 403, 403, 403, 404, 401}, foreign: outside(409)},
+	{method: "GET", pattern: apiInvitations, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "POST", pattern: apiInvitations, body: `{"email": "{email}", "role": "viewer"}`, own: statuses{201, 201, 403, 403, 404, 401}, foreign: outside(201)},
+	{method: "GET", pattern: apiInvitations + "/{invitation}", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "DELETE", pattern: apiInvitations + "/{invitation}", own: statuses{204, 204, 403, 403, 404, 401}, foreign: outside(204)},
+	{method: "POST", pattern: apiInvitations + "/{invitation}/resend", own: statuses{201, 201, 403, 403, 404, 401}, foreign: outside(201)},
+
 	{method: "GET", pattern: "/{tenant}/", own: statuses{303, 303, 303, 303, 404, 401}, foreign: outside(303)},
 	{method: "GET", pattern: "/{tenant}/dashboard", own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
 	{method: "GET", pattern: "/{tenant}/onboarding", own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
 	{method: "POST", pattern: "/{tenant}/onboarding", body: "phone=110", own: statuses{303, 303, 303, 303, 404, 401}, foreign: outside(303)},
+	{method: "GET", pattern: pageMembers, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
+	{method: "GET", pattern: pageMembers + "/invite", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "POST", pattern: pageMembers + "/invite", body: "email={email}&role=viewer", own: statuses{303, 303, 403, 403, 404, 401}, foreign: outside(303)},
+	{method: "POST", pattern: pageMembers + "/invitations/{invitation}/resend", own: statuses{303, 303, 403, 403, 404, 401}, foreign: outside(303)},
+	{method: "GET", pattern: pageMembers + "/invitations/{invitation}/revoke", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "POST", pattern: pageMembers + "/invitations/{invitation}/revoke", own: statuses{303, 303, 403, 403, 404, 401}, foreign: outside(303)},
+	{method: "GET", pattern: pageMembers + "/leave", own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
+	{method: "POST", pattern: pageMembers + "/leave", own: statuses{303, 303, 303, 303, 404, 401}, foreign: outside(303), restore: (*siege).rejoin},
+	{method: "GET", pattern: pageMembers + "/{user}", own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
+	{method: "POST", pattern: pageMembers + "/{user}", body: "role=member", own: statuses{303, 303, 403, 403, 404, 401}, foreign: outside(303)},
+	{method: "GET", pattern: pageMembers + "/{user}/remove", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "POST", pattern: pageMembers + "/{user}/remove", own: statuses{303, 303, 403, 403, 404, 401}, foreign: outside(303)},
+	{method: "GET", pattern: pageMembers + "/{user}/transfer", own: statuses{409, 403, 403, 403, 404, 401}, foreign: outside(409)},
+	{method: "POST", pattern: pageMembers + "/{user}/transfer", own: statuses{409, 403, 403, 403, 404, 401}, foreign: outside(409)},
 	{method: "GET", pattern: pageProjects, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
 	{method: "GET", pattern: pageProjects + "/new", own: statuses{200, 200, 200, 403, 404, 401}, foreign: outside(200)},
 	{method: "POST", pattern: pageProjects + "/new", body: "name=x", own: statuses{303, 303, 303, 403, 404, 401}, foreign: outside(303)},
@@ -153,12 +185,18 @@ type siege struct {
 	*product
 	tokens map[string]string
 	made   int
+	// bystanders are members of each tenant whom nothing happens to.
+	bystanders map[string]string
 }
 
 // send sends a row's request as one of the attackers.
 func (s *siege) send(t *testing.T, row attacked, as, tenant, project string, header ...string) answer {
 	t.Helper()
-	fill := strings.NewReplacer("{tenant}", tenant, "{project}", project, "{run}", "1", "{script}", "x.js", "*", "x.js")
+	s.made++
+	fill := strings.NewReplacer(
+		"{tenant}", tenant, "{project}", project, "{run}", "1", "{script}", "x.js", "*", "x.js",
+		"{email}", fmt.Sprintf("new%d@example.com", s.made), "{user}", s.person(t, row, tenant), "{invitation}", s.invitation(t, row, tenant),
+	)
 	var body any
 	if row.body != "" {
 		body = fill.Replace(row.body)
@@ -259,6 +297,9 @@ func (s *siege) attack(t *testing.T, row attacked, header []string) {
 				project = s.target(t, tenant, public)
 			}
 			got := s.send(t, row, as, tenant, project, header...)
+			if row.restore != nil {
+				row.restore(s, t, as)
+			}
 			if got.status != want {
 				t.Errorf("%s %s, %s, as %q: %d, want %d: %.200s", row.method, row.pattern, what, as, got.status, want, got.body)
 			}

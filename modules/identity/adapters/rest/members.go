@@ -79,42 +79,42 @@ func registerMembers(to huma.API, roster *identity.Roster) {
 		id: "update-member", method: http.MethodPatch, path: memberPath, authorize: mayDo("user", roster.AuthorizeChange),
 		summary:     "Change a member's role",
 		description: "To make somebody an owner, or an owner something else, takes an owner. The last owner stays one." + provider,
-		errors:      []int{http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable},
+		errors:      []int{http.StatusConflict},
 	}, api.update)
 	register(to, operation{
 		id: "remove-member", method: http.MethodDelete, path: memberPath, authorize: mayDo("user", roster.AuthorizeRemoval),
 		summary: "Remove a member, or leave", description: "Everybody may remove themselves but the last owner. What they made stays." + provider,
-		status: http.StatusNoContent, errors: []int{http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable},
+		status: http.StatusNoContent, errors: []int{http.StatusConflict},
 	}, api.remove)
 	register(to, operation{
 		id: "transfer-ownership", method: http.MethodPost, path: memberPath + "/transfer-ownership", authorize: mayDo("user", roster.AuthorizeTransfer),
 		summary: "Hand your ownership to a member", description: "They become an owner in your place, and you an administrator." + provider,
-		errors: []int{http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable},
+		errors: []int{http.StatusConflict},
 	}, api.transfer)
 
 	register(to, operation{
 		id: "list-invitations", method: http.MethodGet, path: invitationsPath, authorize: manage,
 		summary: "List invitations", description: "Lists the invitations that were not answered yet, the newest first.",
-		errors: []int{http.StatusTooManyRequests, http.StatusServiceUnavailable},
 	}, api.listInvitations)
 	register(to, operation{
 		id: "create-invitation", method: http.MethodPost, path: invitationsPath, authorize: manage,
 		summary: "Invite somebody", description: "Sends an invitation by email." + provider,
-		status: http.StatusCreated, errors: []int{http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable},
+		status: http.StatusCreated, errors: []int{http.StatusConflict},
 	}, api.invite)
 	register(to, operation{
 		id: "get-invitation", method: http.MethodGet, path: invitationPath, authorize: api.mayManageInvitation,
-		summary: "Get an invitation", errors: []int{http.StatusTooManyRequests, http.StatusServiceUnavailable},
+		summary: "Get an invitation",
 	}, api.getInvitation)
+	// Whether it is there is asked later: a repetition under an Idempotency-Key
+	// gets the first answer, though the invitation is void by then.
 	register(to, operation{
-		id: "resend-invitation", method: http.MethodPost, path: invitationPath + "/resend", authorize: api.mayManageInvitation,
+		id: "resend-invitation", method: http.MethodPost, path: invitationPath + "/resend", authorize: manage,
 		summary: "Send an invitation again", description: "The old one becomes void; the new one has an id of its own." + provider,
-		status: http.StatusCreated, errors: []int{http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable},
+		status: http.StatusCreated, errors: []int{http.StatusConflict},
 	}, api.resend)
 	register(to, operation{
 		id: "revoke-invitation", method: http.MethodDelete, path: invitationPath, authorize: api.mayManageInvitation,
 		summary: "Revoke an invitation", status: http.StatusNoContent,
-		errors: []int{http.StatusTooManyRequests, http.StatusServiceUnavailable},
 	}, api.revoke)
 }
 
