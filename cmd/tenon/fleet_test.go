@@ -136,3 +136,42 @@ func TestFleetCommands(t *testing.T) {
 	expect(said(0, "drift", "--only", "acme,bolt"), "0 of 2")
 	expect(said(exitUsage, "drift", "--only", "nobody"), "--only")
 }
+
+// TestCtrlC ends a run in the middle of a tenant that waits for a lock.
+func TestCtrlC(t *testing.T) {
+	t.Parallel()
+	url, db := newUnmigratedFleet(t, "acme", "bolt")
+	environ := []string{"DATABASE_URL=" + url}
+	holding, release, held := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		held <- db.InSystemTx(t.Context(), func(ctx context.Context) error {
+			_, err := db.Registry().ExecContext(ctx, `SELECT FROM tenants FOR UPDATE`)
+			close(holding)
+			<-release
+			return err
+		})
+	}()
+	<-holding
+	ctx, interrupt := context.WithCancel(t.Context())
+	log := new(syncBuffer)
+	exit := make(chan int, 1)
+	go func() {
+		exit <- run(ctx, []string{"tenon", "migrate", "up", "--lock-timeout", "1m"}, surroundings{environ: environ, stdout: log, stderr: log})
+	}()
+	eventually(t, "the wait for a lock", func() bool {
+		var waiting int
+		err := db.Registry().QueryRowContext(t.Context(), `SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.datname = current_database()`).Scan(&waiting)
+		return err == nil && waiting > 0
+	})
+	interrupt()
+	if code := <-exit; code != exitPaused || !strings.Contains(log.String(), "2 tenants are left") {
+		t.Errorf("exit %d: %s", code, log)
+	}
+	close(release)
+	if err := <-held; err != nil {
+		t.Error(err)
+	}
+	if code, _, stderr := execute(t, environ, "migrate", "resume"); code != 0 || !strings.Contains(stderr, "2 tenants migrated") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/tenonhq/tenon/platform/database"
 	"github.com/tenonhq/tenon/platform/database/databasetest"
 	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/localpg/localpgtest"
 	"github.com/tenonhq/tenon/platform/migrate"
 	"github.com/tenonhq/tenon/platform/tenant"
 )
@@ -290,6 +291,63 @@ func TestATenantOfAnOlderBinary(t *testing.T) {
 	}})
 	if err != nil || result.Migrated != 5 || len(f.at(t, 2)) != 5 {
 		t.Errorf("%+v, %v", result, err)
+	}
+	f.whole(t)
+}
+
+// TestATenantPurgedMeanwhile is gone from the registry and the database when its
+// turn comes, which is nobody's failure.
+func TestATenantPurgedMeanwhile(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 6)
+	purged := false
+	result, err := f.engine(t, v2).Up(t.Context(), migrate.Options{Workers: 1, Observe: func(p migrate.Progress) {
+		if !purged {
+			purged = true
+			last := f.schemas[5]
+			if p.Schema == last.String() {
+				last = f.schemas[4]
+			}
+			f.exec(t, last, `DELETE FROM public.tenants WHERE schema_name = '`+last.String()+`'; DROP SCHEMA "`+last.String()+`" CASCADE`)
+		}
+	}})
+	if err != nil || result.Migrated != 5 || result.Skipped != 1 || len(result.Failures) != 0 {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+// TestThroughAPooler runs everything but files outside of transactions through
+// PgBouncer in transaction mode, by several engines at once.
+func TestThroughAPooler(t *testing.T) {
+	t.Parallel()
+	url := localpgtest.NewDatabase(t)
+	f := &fleet{db: databasetest.Open(t, localpgtest.NewPgBouncer(t, url))}
+	f.old = f.engine(t, v1)
+	up(t, f.old)
+	for i := range 20 {
+		f.schemas = append(f.schemas, mustProvision(t, f.db, f.old, fmt.Sprintf("t%03d", i)))
+	}
+	moved := make(chan int)
+	for range 3 {
+		go func() {
+			result, err := f.engine(t, v2).Up(t.Context(), migrate.Options{Waves: []float64{20, 100}})
+			if err != nil || len(result.Failures) > 0 {
+				t.Errorf("%+v, %v", result, err)
+			}
+			moved <- result.Migrated
+		}()
+	}
+	if n := <-moved + <-moved + <-moved; n != 20 {
+		t.Errorf("20 tenants were moved %d times", n)
+	}
+	f.whole(t)
+	engine := f.engine(t, with(v2, down2))
+	if drifts, looked, err := engine.Drift(t.Context(), migrate.Options{}); err != nil || looked != 20 || len(drifts) != 0 {
+		t.Errorf("%+v, %v", drifts, err)
+	}
+	back, err := engine.Down(t.Context(), migrate.DownOptions{To: "20260101000001", AllowDestructive: true, Options: migrate.Options{Only: f.names()}})
+	if err != nil || back.Migrated != 20 {
+		t.Errorf("%+v, %v", back, err)
 	}
 	f.whole(t)
 }
