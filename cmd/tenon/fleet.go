@@ -62,6 +62,7 @@ type resultLine struct {
 	Migrated int           `json:"migrated"`
 	Skipped  int           `json:"skipped"`
 	Left     int           `json:"left"`
+	Failed   int           `json:"failed"`
 	Paused   string        `json:"paused"`
 	Failures []failureLine `json:"failures"`
 }
@@ -90,13 +91,13 @@ func (f *fleet) work(ctx context.Context, cmd *cli.Command, options migrate.Opti
 	if cmd.Bool("json") {
 		line := resultLine{
 			Run: result.Run, Public: append([]string{}, result.Public...), Migrated: result.Migrated, Skipped: result.Skipped,
-			Left: result.Left, Paused: result.Paused, Failures: failureLines(result.Failures),
+			Left: result.Left, Failed: result.Failed, Paused: result.Paused, Failures: failureLines(result.Failures),
 		}
 		if err := f.print(line); err != nil {
 			return err
 		}
 	}
-	stopped := fmt.Sprintf("run %d stopped (%s), and %d tenants are left; `tenon migrate resume` goes on", result.Run, result.Paused, result.Left)
+	stopped := fmt.Sprintf("run %d stopped (%s), with %s left; `tenon migrate resume` goes on", result.Run, result.Paused, count(result.Left))
 	switch {
 	case err != nil && ctx.Err() != nil && result.Run != 0:
 		return cli.Exit(stopped, exitPaused)
@@ -108,8 +109,8 @@ func (f *fleet) work(ctx context.Context, cmd *cli.Command, options migrate.Opti
 		return cli.Exit(stopped, exitFailed)
 	case result.Paused != "":
 		return cli.Exit(stopped, exitPaused)
-	case len(result.Failures) > 0:
-		return cli.Exit(fmt.Sprintf("%d tenants failed and are not half migrated; mend the cause and run `tenon migrate retry-failed`", len(result.Failures)), exitFailed)
+	case result.Failed > 0:
+		return cli.Exit(fmt.Sprintf("%s failed, none of them half migrated; mend the cause and run `tenon migrate retry-failed`", count(result.Failed)), exitFailed)
 	case result.IsZero() && cmd.Bool("exit-code"):
 		return cli.Exit("", exitNothingDone)
 	}
@@ -129,7 +130,7 @@ func (f *fleet) dryRun(ctx context.Context, options migrate.Options) error {
 		fmt.Fprintf(f.stdout, "-- public\n%s\n", preview.Public)
 	}
 	for _, group := range preview.Groups {
-		fmt.Fprintf(f.stdout, "-- %d tenants from %s to %s; here for %s\n", group.Tenants, orNone(group.From), group.To, group.Schema)
+		fmt.Fprintf(f.stdout, "-- %s from %s to %s; here for %s\n", count(group.Tenants), orNone(group.From), group.To, group.Schema)
 		for _, file := range group.Apart {
 			fmt.Fprintf(f.stdout, "-- %s runs outside of transactions, a statement at a time\n", file)
 		}
@@ -139,6 +140,14 @@ func (f *fleet) dryRun(ctx context.Context, options migrate.Options) error {
 		fmt.Fprintln(f.stdout, group.SQL)
 	}
 	return nil
+}
+
+// count is a number of tenants.
+func count(n int) string {
+	if n == 1 {
+		return "1 tenant"
+	}
+	return fmt.Sprintf("%d tenants", n)
 }
 
 func orNone(version string) string {
@@ -177,7 +186,7 @@ func (f *fleet) rehearse(ctx context.Context, options migrate.Options, asJSON bo
 	for _, failure := range rehearsal.Failures {
 		fmt.Fprintf(f.stderr, "%s (%s): would fail: %v\n", failure.Schema, failure.TenantID, failure.Err)
 	}
-	fmt.Fprintf(f.stderr, "%d tenants tried, %d would fail.", rehearsal.Tenants, len(rehearsal.Failures))
+	fmt.Fprintf(f.stderr, "%s tried, %d would fail.", count(rehearsal.Tenants), len(rehearsal.Failures))
 	if rehearsal.Slowest != "" {
 		fmt.Fprintf(f.stderr, " Locks were held for %v at most (%s), %v in all.", rehearsal.Longest.Round(time.Microsecond), rehearsal.Slowest, rehearsal.Total.Round(time.Millisecond))
 	}
@@ -438,7 +447,7 @@ func (f *fleet) showStatus(status migrate.Status) error {
 		return err
 	}
 	if len(status.Failed) > 0 {
-		fmt.Fprintf(f.stdout, "\n%d tenants failed:\n", len(status.Failed))
+		fmt.Fprintf(f.stdout, "\nFailed: %s\n", count(len(status.Failed)))
 	}
 	for _, t := range status.Failed {
 		fmt.Fprintf(f.stdout, "%s (%s), at %s, run %d, %d attempts: %s\n", t.Slug, t.Schema, orNone(t.Version), t.Run, t.Attempts, printable(t.Error))
@@ -551,7 +560,7 @@ func driftCommand(s surroundings) *cli.Command {
 						return err
 					}
 				}
-				fmt.Fprintf(s.stderr, "%d of %d tenants differ from what their migrations build.\n", len(drifts), looked)
+				fmt.Fprintf(s.stderr, "Looked at %s; different from what their migrations build: %d.\n", count(looked), len(drifts))
 				if len(drifts) > 0 {
 					return cli.Exit("", exitFailed)
 				}
@@ -643,7 +652,7 @@ func auditCommand(s surroundings) *cli.Command {
 					}
 					fmt.Fprintf(s.stdout, "%s: %s\n", strings.TrimSpace(m.Slug+" "+m.Schema), m.Problem)
 				}
-				fmt.Fprintf(s.stderr, "%d tenants looked at, %d things are not as the registry says.\n", looked, len(mismatches))
+				fmt.Fprintf(s.stderr, "Looked at %s; not as the registry says: %d.\n", count(looked), len(mismatches))
 				if len(mismatches) > 0 {
 					return cli.Exit("", exitFailed)
 				}

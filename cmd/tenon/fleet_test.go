@@ -103,9 +103,9 @@ func TestFleetCommands(t *testing.T) {
 	expect(said(exitFailed, "resume"), "no run")
 	expect(said(exitFailed, "pause"), "no such run")
 
-	expect(said(exitFailed, "up", "--canary", "bolt", "--workers", "1"), "already exists", "3 tenants are left", "tenon migrate resume")
-	expect(said(exitFailed, "status"), "1 tenants failed", "bolt (tenant_bolt)", "paused")
-	expect(said(0, "resume"), "3 tenants migrated")
+	expect(said(exitFailed, "up", "--canary", "bolt", "--workers", "1"), "already exists", "3 tenants left", "tenon migrate resume")
+	expect(said(exitFailed, "status"), "Failed: 1 tenant", "bolt (tenant_bolt)", "paused")
+	expect(said(exitFailed, "resume"), "3 tenants migrated, 1 failed earlier", "retry-failed")
 	expect(said(exitFailed, "retry-failed"), "already exists")
 	exec("bolt", `DROP TABLE users`)
 	var result resultLine
@@ -127,13 +127,13 @@ func TestFleetCommands(t *testing.T) {
 	expect(said(exitUsage, "down", "--tenant", "acme"), "version")
 	expect(said(exitFailed, "down", "--run", fmt.Sprint(result.Run)), "nothing to go back to")
 
-	expect(said(0, "verify"), "4 tenants looked at, 0")
-	expect(said(0, "drift"), "0 of 4")
+	expect(said(0, "verify"), "Looked at 4 tenants; not as the registry says: 0")
+	expect(said(0, "drift"), "Looked at 4 tenants; different from what their migrations build: 0")
 	exec("cargo", `ALTER TABLE projects ALTER COLUMN status DROP DEFAULT; CREATE TABLE scratch (x int)`)
 	expect(said(exitFailed, "verify"), "cargo tenant_cargo", "altered")
 	expect(said(exitFailed, "drift"), "cargo (tenant_cargo)", "+ relation r scratch")
 	expect(said(exitFailed, "drift", "--json", "--fix-plan"), `"slug":"cargo"`, `SET DEFAULT 'active'`, `DROP TABLE`)
-	expect(said(0, "drift", "--only", "acme,bolt"), "0 of 2")
+	expect(said(0, "drift", "--only", "acme,bolt"), "Looked at 2 tenants")
 	expect(said(exitUsage, "drift", "--only", "nobody"), "--only")
 }
 
@@ -164,7 +164,7 @@ func TestCtrlC(t *testing.T) {
 		return err == nil && waiting > 0
 	})
 	interrupt()
-	if code := <-exit; code != exitPaused || !strings.Contains(log.String(), "2 tenants are left") {
+	if code := <-exit; code != exitPaused || !strings.Contains(log.String(), "2 tenants left") {
 		t.Errorf("exit %d: %s", code, log)
 	}
 	close(release)

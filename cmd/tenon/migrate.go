@@ -50,7 +50,7 @@ func workFlags() []cli.Flag {
 		&cli.IntFlag{Name: "workers", Value: 2 * runtime.NumCPU(), Usage: "migrate `N` tenants at once", Validator: atLeastOne},
 		&cli.DurationFlag{Name: "lock-timeout", Value: migrate.DefaultLockTimeout, Usage: "give up an attempt after waiting `DURATION` for a lock"},
 		&cli.IntFlag{Name: "attempts", Value: migrate.DefaultAttempts, Usage: "try a tenant whose locks others hold `N` times", Validator: atLeastOne},
-		&cli.IntFlag{Name: "max-failures", Value: -1, Usage: "pause once more than `N` tenants failed; by default 0 with a canary or waves, and no limit otherwise"},
+		&cli.IntFlag{Name: "max-failures", Value: -1, HideDefault: true, Usage: "pause once more than `N` tenants failed; by default 0 with a canary or waves, and no limit otherwise"},
 		&cli.BoolFlag{Name: "json", Usage: "print the result as JSON, for programs"},
 	}
 }
@@ -217,17 +217,17 @@ func migrateBy(ctx context.Context, out io.Writer, options migrate.Options, do f
 		fmt.Fprintf(out, "public: applied %s\n", file)
 	}
 	for _, failure := range result.Failures {
-		fmt.Fprintf(out, "%s (%s): still at %s: %v\n", failure.Schema, failure.TenantID, failure.From, failure.Err)
+		fmt.Fprintf(out, "%s (%s): still at %s: %v\n", failure.Schema, failure.TenantID, orNone(failure.From), failure.Err)
 	}
 	switch {
 	case result.IsZero() && err == nil:
 		fmt.Fprintln(out, "Everything is at the latest version.")
 	case result.Run != 0:
-		fmt.Fprintf(out, "Run %d: %d tenants migrated", result.Run, result.Migrated)
+		fmt.Fprintf(out, "Run %d: %s migrated", result.Run, count(result.Migrated))
 		for _, count := range []struct {
 			n    int
 			what string
-		}{{len(result.Failures), "failed"}, {result.Skipped, "were there already"}, {result.Left, "are left"}} {
+		}{{len(result.Failures), "failed"}, {max(0, result.Failed-len(result.Failures)), "failed earlier"}, {result.Skipped, "there already"}, {result.Left, "left"}} {
 			if count.n > 0 {
 				fmt.Fprintf(out, ", %d %s", count.n, count.what)
 			}
@@ -287,7 +287,7 @@ func (a *application) migrate(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	if len(result.Failures) > 0 {
-		return fmt.Errorf("%d tenants could not be migrated, the first of them %s: %w", len(result.Failures), result.Failures[0].Schema, result.Failures[0].Err)
+		return fmt.Errorf("%s could not be migrated, the first of them %s: %w", count(len(result.Failures)), result.Failures[0].Schema, result.Failures[0].Err)
 	}
 	return nil
 }

@@ -256,6 +256,9 @@ type Result struct {
 	Skipped int
 	// Failures are the tenants that were not. None is half migrated.
 	Failures []Failure
+	// Failed is how many tenants of the run have failed, those included that
+	// failed before it was resumed.
+	Failed int
 	// Paused says why the run stopped before every tenant was tried, "" when it
 	// did not.
 	Paused string

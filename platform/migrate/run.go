@@ -408,8 +408,9 @@ func (w *worker) close(ctx context.Context, cause error) error {
 	// Somebody may have asked for a pause after the last tenant: it is over.
 	err := w.db.Registry().QueryRowContext(closing, `UPDATE migration_runs SET state = ?, reason = ?, pause_requested = false, heartbeat_at = now(),
 		finished_at = CASE WHEN ? THEN now() END WHERE id = ? AND worker = ?
-		RETURNING (SELECT count(*) FROM migration_run_tenants WHERE run_id = migration_runs.id AND state = 'pending')`,
-		state, w.result.Paused, state == Finished, w.run.id, w.run.worker).Scan(&w.result.Left)
+		RETURNING (SELECT count(*) FROM migration_run_tenants WHERE run_id = migration_runs.id AND state = 'pending'),
+			(SELECT count(*) FROM migration_run_tenants WHERE run_id = migration_runs.id AND state = 'failed')`,
+		state, w.result.Paused, state == Finished, w.run.id, w.run.worker).Scan(&w.result.Left, &w.result.Failed)
 	switch {
 	case errors.Is(cause, errPauseRequested), errors.Is(cause, errTooManyFailed), cause == nil:
 		if errors.Is(err, sql.ErrNoRows) {

@@ -135,7 +135,7 @@ func TestAFailureInAWaveStopsTheNext(t *testing.T) {
 	}
 	// What is wrong stays wrong: going on does the others, and retrying fails.
 	result, err = next.Resume(t.Context(), 0, migrate.Options{})
-	if err != nil || result.Migrated != 19 || result.Paused != "" {
+	if err != nil || result.Migrated != 19 || result.Paused != "" || result.Failed != 1 || len(result.Failures) != 0 {
 		t.Fatalf("%+v, %v", result, err)
 	}
 	if _, err := next.Resume(t.Context(), 0, migrate.Options{}); fault.KindOf(err) != fault.NotFound {
@@ -149,7 +149,7 @@ func TestAFailureInAWaveStopsTheNext(t *testing.T) {
 		t.Errorf("%+v, %v", again, err)
 	}
 	f.exec(t, f.schemas[5], `ALTER TABLE things DROP COLUMN colour`)
-	if again, err = next.RetryFailed(t.Context(), result.Run, migrate.Options{}); err != nil || again.Migrated != 1 || len(again.Failures) != 0 {
+	if again, err = next.RetryFailed(t.Context(), result.Run, migrate.Options{}); err != nil || again.Migrated != 1 || len(again.Failures) != 0 || again.Failed != 0 {
 		t.Errorf("%+v, %v", again, err)
 	}
 	if got := f.ledger(t, result.Run); got != "applied=20" {
