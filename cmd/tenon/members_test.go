@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/clerk/clerk-sdk-go/v2"
 	"github.com/clerk/clerk-sdk-go/v2/organizationinvitation"
+	"github.com/clerk/clerk-sdk-go/v2/session"
 
 	"github.com/tenonhq/tenon/platform/web/browsertest"
 )
@@ -143,6 +144,24 @@ func TestMembersInTheBrowser(t *testing.T) {
 	}
 }
 
+// TestARevokedSessionIsOver before its token is.
+func TestARevokedSessionIsOver(t *testing.T) {
+	p := startProduct(t, "--no-seed")
+	ada := p.newUser(t, "Ada")
+	acme := p.newOrganization(t, "Acme", "acme", ada)
+	revoked, other := p.token(t, ada, acme), p.token(t, ada, acme)
+	asks := func(token string) int { return p.call(t, "GET", "/api/tenants/acme/members", token, nil).status }
+	eventually(t, "Ada is in acme", func() bool { return asks(revoked) == http.StatusOK })
+	sessions := session.NewClient(&clerk.ClientConfig{BackendConfig: clerk.BackendConfig{URL: new(p.ClerkAPIURL + "/v1"), Key: new(p.ClerkSecretKey)}})
+	if _, err := sessions.Revoke(t.Context(), &session.RevokeParams{ID: claimsOf(t, revoked).SID}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the revoked session is refused", func() bool { return asks(revoked) == http.StatusUnauthorized })
+	if status := asks(other); status != http.StatusOK {
+		t.Errorf("another session of hers gets %d", status)
+	}
+}
+
 // memberOf returns the id of a tenant's member whose role is given.
 func (p *product) memberOf(t *testing.T, token, tenant, role string) string {
 	t.Helper()
@@ -238,19 +257,26 @@ func (s *siege) rejoin(t *testing.T, as string) {
 	eventually(t, as+" is back", inside)
 }
 
+// tokenClaims are what a token says of whom it was made for.
+type tokenClaims struct{ Sub, SID string }
+
 // subjectOf returns whom a token was made for.
 func subjectOf(t *testing.T, token string) string {
+	t.Helper()
+	return claimsOf(t, token).Sub
+}
+
+func claimsOf(t *testing.T, token string) (claims tokenClaims) {
 	t.Helper()
 	parts := strings.Split(token, ".")
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
 		t.Fatal(err)
 	}
-	var claims struct{ Sub string }
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		t.Fatal(err)
 	}
-	return claims.Sub
+	return claims
 }
 
 // memberContract is [contract] for members and invitations.

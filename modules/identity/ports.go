@@ -104,6 +104,45 @@ const (
 	InboxDead    InboxState = "dead"
 )
 
+// InboxRecord is an event with what became of it.
+type InboxRecord struct {
+	InboxEvent
+	State InboxState
+	// LastError is why the last attempt failed, "" once it did not.
+	LastError string
+	// NextAttemptAt is when a pending event is tried.
+	NextAttemptAt time.Time
+	// FinishedAt is when an event was done with, zero while it is pending.
+	FinishedAt time.Time
+}
+
+// InboxListing asks for a part of the inbox.
+type InboxListing struct {
+	// States and Types are those wanted; none means all.
+	States []InboxState
+	Types  []string
+	// Since leaves out what was received before; the zero time nothing.
+	Since time.Time
+	// After is the last record of the page before; its zero value starts at the
+	// top.
+	After InboxPosition
+	Limit int
+}
+
+// InboxPosition is a record's place in the inbox.
+type InboxPosition struct {
+	ReceivedAt time.Time
+	ID         string
+}
+
+// Position returns the record's place.
+func (r InboxRecord) Position() InboxPosition {
+	return InboxPosition{ReceivedAt: r.ReceivedAt, ID: r.ID}
+}
+
+// ErrNoEvent is what [Inbox] returns for an event that never came.
+var ErrNoEvent = fault.New(fault.NotFound, "There is no such event.")
+
 // Inbox keeps received events until they are applied, and after.
 type Inbox interface {
 	// Add stores an event. A repetition changes nothing and returns false.
@@ -117,6 +156,14 @@ type Inbox interface {
 	// Fail records a failed attempt and when to try again; a zero time makes
 	// the event dead. An event that is not pending stays as it is.
 	Fail(ctx context.Context, id, reason string, retryAt time.Time) error
+	// List returns the records of a listing, those received last first, and of
+	// those received at once by id.
+	List(ctx context.Context, listing InboxListing) ([]InboxRecord, error)
+	// Get returns one record, or [ErrNoEvent].
+	Get(ctx context.Context, id string) (InboxRecord, error)
+	// Replay makes an event pending again, with all of its attempts, and due at
+	// a time. What failed before is forgotten. Errors: [ErrNoEvent].
+	Replay(ctx context.Context, id string, due time.Time) error
 }
 
 // Decoder reads what an event says. A type that says nothing about accounts,

@@ -29,7 +29,7 @@ const WebhookPath = "/api/webhooks/clerk"
 
 // Module provides *identity.Service, the gate in front of everything that needs
 // a session or a tenant, and the module's routes to the group "mounts". Its
-// worker applies webhooks from start to stop. What it stores stays inside.
+// worker applies webhooks, and ended sessions are noticed, from start to stop. What it stores stays inside.
 var Module = fx.Module("identity",
 	fx.Provide(
 		fx.Private,
@@ -40,6 +40,7 @@ var Module = fx.Module("identity",
 		func(db *database.DB) identity.Transactor { return db },
 		identity.NewSync,
 		newWorker,
+		newEndedSessions,
 		newBackend,
 		newInstance,
 		newBrowserAuth,
@@ -55,7 +56,7 @@ var Module = fx.Module("identity",
 		fx.Annotate(newOperationsMount, fx.ResultTags(`group:"mounts"`)),
 		fx.Annotate(newWebhookMount, fx.ResultTags(`group:"mounts"`)),
 	),
-	fx.Invoke(runWorker),
+	fx.Invoke(runWorker, runEndedSessions),
 )
 
 // clerkTimeout bounds one call of Clerk's Backend API.
@@ -95,6 +96,16 @@ func newWorker(inbox identity.Inbox, tx identity.Transactor, sync *identity.Sync
 // runWorker runs the worker for as long as the application does.
 func runWorker(lifecycle fx.Lifecycle, worker *identity.Worker) {
 	task := background.New(worker.Run)
+	lifecycle.Append(fx.StartStopHook(task.Start, task.Stop))
+}
+
+func newEndedSessions(inbox identity.Inbox, logger *slog.Logger) *identity.EndedSessions {
+	return identity.NewEndedSessions(inbox, clerk.SessionEndTypes, clerk.EndedSession, logger)
+}
+
+// runEndedSessions keeps up with them for as long as the application runs.
+func runEndedSessions(lifecycle fx.Lifecycle, ended *identity.EndedSessions) {
+	task := background.New(ended.Run)
 	lifecycle.Append(fx.StartStopHook(task.Start, task.Stop))
 }
 

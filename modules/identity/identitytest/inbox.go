@@ -24,6 +24,8 @@ func RunInbox(t *testing.T, newStores func(t *testing.T) Stores) {
 		"one of many gets an event":                  inboxRaces,
 		"an event is added while another is held":    inboxAddsWhileHeld,
 		"a cancelled context changes nothing":        inboxCancelled,
+		"records are listed, the newest first":       inboxLists,
+		"an event is replayed":                       inboxReplays,
 	})
 }
 
@@ -224,5 +226,83 @@ func inboxCancelled(s Stores, t *testing.T) {
 	}
 	if got := s.next(t, at(1)); got.ID != "msg_1" {
 		t.Errorf("next is %q", got.ID)
+	}
+}
+
+func inboxLists(s Stores, t *testing.T) {
+	for n, id := range []string{"msg_b", "msg_B", "msg_a", "msg_9", "msg_8"} {
+		event := newEvent(id, at(n/2))
+		if n%2 == 1 {
+			event.Type = "session.ended"
+		}
+		s.add(t, event)
+	}
+	must(t, s.Inbox.Finish(t.Context(), "msg_9", identity.InboxApplied))
+	must(t, s.Inbox.Fail(t.Context(), "msg_a", hostile, time.Time{}))
+	list := func(listing identity.InboxListing) (ids []string) {
+		t.Helper()
+		records, err := s.Inbox.List(t.Context(), listing)
+		must(t, err)
+		for _, record := range records {
+			ids = append(ids, record.ID)
+		}
+		return ids
+	}
+	all := []string{"msg_8", "msg_9", "msg_a", "msg_B", "msg_b"}
+	for limit := 1; limit <= len(all)+1; limit++ {
+		var got []string
+		var after identity.InboxPosition
+		for {
+			records, err := s.Inbox.List(t.Context(), identity.InboxListing{After: after, Limit: limit})
+			must(t, err)
+			if len(records) == 0 {
+				break
+			}
+			for _, record := range records {
+				got = append(got, record.ID)
+			}
+			after = records[len(records)-1].Position()
+		}
+		same(t, "all pages", got, all)
+	}
+	same(t, "dead ones", list(identity.InboxListing{States: []identity.InboxState{identity.InboxDead}, Limit: 9}), []string{"msg_a"})
+	same(t, "done ones", list(identity.InboxListing{States: []identity.InboxState{identity.InboxDead, identity.InboxApplied}, Limit: 9}), []string{"msg_9", "msg_a"})
+	same(t, "of a type", list(identity.InboxListing{Types: []string{"session.ended", hostile}, Limit: 9}), []string{"msg_9", "msg_B"})
+	same(t, "since", list(identity.InboxListing{Since: at(1), Limit: 9}), []string{"msg_8", "msg_9", "msg_a"})
+
+	dead, err := s.Inbox.Get(t.Context(), "msg_a")
+	must(t, err)
+	if dead.State != identity.InboxDead || dead.LastError != hostile || dead.Attempts != 1 || dead.FinishedAt.IsZero() || len(dead.Payload) == 0 {
+		t.Errorf("got %+v", dead)
+	}
+	if _, err := s.Inbox.Get(t.Context(), "msg_none"); !errors.Is(err, identity.ErrNoEvent) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func inboxReplays(s Stores, t *testing.T) {
+	s.add(t, newEvent("msg_dead", at(0)), newEvent("msg_applied", at(1)))
+	must(t, s.Inbox.Fail(t.Context(), "msg_dead", "x", time.Time{}))
+	must(t, s.Inbox.Finish(t.Context(), "msg_applied", identity.InboxApplied))
+	if got := s.next(t, at(100)); got.ID != "" {
+		t.Fatalf("%s is pending", got.ID)
+	}
+	for _, id := range []string{"msg_dead", "msg_applied"} {
+		must(t, s.Inbox.Replay(t.Context(), id, at(100)))
+		if got := s.next(t, at(99)); got.ID != "" {
+			t.Errorf("%s is due too early", got.ID)
+		}
+		record, err := s.Inbox.Get(t.Context(), id)
+		must(t, err)
+		if record.State != identity.InboxPending || record.LastError != "" || record.Attempts != 0 || !record.FinishedAt.IsZero() || !record.NextAttemptAt.Equal(at(100)) {
+			t.Errorf("got %+v", record)
+		}
+		if got := s.next(t, at(100)); got.ID != id {
+			t.Errorf("next is %q", got.ID)
+		}
+		must(t, s.Inbox.Finish(t.Context(), id, identity.InboxApplied))
+	}
+	if err := s.Inbox.Replay(t.Context(), "msg_none", at(0)); !errors.Is(err, identity.ErrNoEvent) {
+		t.Errorf("got %v", err)
 	}
 }

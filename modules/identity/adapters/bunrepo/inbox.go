@@ -1,6 +1,7 @@
 package bunrepo
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -68,10 +69,69 @@ func (i *Inbox) Next(ctx context.Context, now time.Time) (identity.InboxEvent, b
 	case err != nil:
 		return identity.InboxEvent{}, false, fault.Wrap("read inbox", database.Classify(err))
 	}
+	return row.event(), true, nil
+}
+
+func (row inboxRow) event() identity.InboxEvent {
 	return identity.InboxEvent{
 		ID: row.ID, Type: row.Type, Payload: []byte(row.Payload),
 		OccurredAt: row.OccurredAt, ReceivedAt: row.ReceivedAt, Attempts: row.Attempts,
-	}, true, nil
+	}
+}
+
+func (row inboxRow) record() identity.InboxRecord {
+	return identity.InboxRecord{
+		InboxEvent: row.event(), State: identity.InboxState(row.State), LastError: row.LastError,
+		NextAttemptAt: row.NextAttemptAt, FinishedAt: row.FinishedAt,
+	}
+}
+
+// List implements [identity.Inbox].
+func (i *Inbox) List(ctx context.Context, listing identity.InboxListing) ([]identity.InboxRecord, error) {
+	return selectAll(ctx, i.db, inboxRow.record, func(q *bun.SelectQuery) *bun.SelectQuery {
+		q = q.OrderExpr(`received_at DESC, id COLLATE "C"`).Limit(int64(listing.Limit))
+		if len(listing.States) > 0 {
+			q = q.Where("state IN (?)", bun.List(listing.States))
+		}
+		if len(listing.Types) > 0 {
+			q = q.Where("type IN (?)", bun.List(listing.Types))
+		}
+		if !listing.Since.IsZero() {
+			q = q.Where("received_at >= ?", listing.Since)
+		}
+		if after := listing.After; after != (identity.InboxPosition{}) {
+			q = q.Where("received_at <= ?", after.ReceivedAt).
+				Where(`(received_at < ? OR id COLLATE "C" > ?)`, after.ReceivedAt, after.ID)
+		}
+		return q
+	})
+}
+
+// Get implements [identity.Inbox].
+func (i *Inbox) Get(ctx context.Context, id string) (identity.InboxRecord, error) {
+	var row inboxRow
+	err := i.db.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return identity.InboxRecord{}, identity.ErrNoEvent
+	case err != nil:
+		return identity.InboxRecord{}, fault.Wrap("read inbox", database.Classify(err))
+	}
+	return row.record(), nil
+}
+
+// Replay implements [identity.Inbox].
+func (i *Inbox) Replay(ctx context.Context, id string, due time.Time) error {
+	result, err := i.db.NewUpdate().Model((*inboxRow)(nil)).
+		Set("state = ?", identity.InboxPending).Set("attempts = 0").Set("last_error = ''").
+		Set("next_attempt_at = ?", due).Set("finished_at = NULL").Where("id = ?", id).Exec(ctx)
+	if err != nil {
+		return fault.Wrap("replay event", database.Classify(err))
+	}
+	if changed, err := result.RowsAffected(); err != nil || changed == 0 {
+		return cmp.Or(err, error(identity.ErrNoEvent))
+	}
+	return nil
 }
 
 // Finish implements [identity.Inbox].

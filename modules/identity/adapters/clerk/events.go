@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -141,13 +142,14 @@ func (e envelope) deleted() (id string, at time.Time, err error) {
 	return data.ID, at, nil
 }
 
+// SessionEndTypes are the types of events that end a session.
+var SessionEndTypes = []string{"session.ended", "session.removed", "session.revoked"}
+
 // EndedSession returns the id of the session that an event ended, and "" for
 // events that ended none. Tokens of that session are good for another minute,
 // unless they are refused by its id. Errors have kind fault.Invalid.
 func EndedSession(eventType string, payload []byte) (sessionID string, err error) {
-	switch eventType {
-	case "session.ended", "session.removed", "session.revoked":
-	default:
+	if !slices.Contains(SessionEndTypes, eventType) {
 		return "", nil
 	}
 	e, err := decodeEnvelope(payload)

@@ -370,6 +370,7 @@ type inboxRow struct {
 	state  identity.InboxState
 	reason string
 	due    time.Time
+	done   time.Time
 	alone  bool // was added outside of any transaction
 }
 
@@ -434,7 +435,7 @@ func (i *Inbox) next(ctx context.Context) (first inboxRow, ok bool, err error) {
 
 // Finish implements [identity.Inbox].
 func (i *Inbox) Finish(ctx context.Context, id string, state identity.InboxState) error {
-	return i.change(ctx, id, func(row *inboxRow) { row.state, row.reason = state, "" })
+	return i.change(ctx, id, func(row *inboxRow) { row.state, row.reason, row.done = state, "", time.Now() })
 }
 
 // Fail implements [identity.Inbox].
@@ -443,7 +444,7 @@ func (i *Inbox) Fail(ctx context.Context, id, reason string, retryAt time.Time) 
 		row.Attempts++
 		row.reason, row.due = reason, retryAt
 		if retryAt.IsZero() {
-			row.state = identity.InboxDead
+			row.state, row.done = identity.InboxDead, time.Now()
 		}
 	})
 }
@@ -458,6 +459,63 @@ func (i *Inbox) change(ctx context.Context, id string, change func(*inboxRow)) e
 		change(&row)
 		i.events[id] = row
 	}
+	return nil
+}
+
+func (row inboxRow) record() identity.InboxRecord {
+	return identity.InboxRecord{InboxEvent: row.InboxEvent, State: row.state, LastError: row.reason, NextAttemptAt: row.due, FinishedAt: row.done}
+}
+
+// List implements [identity.Inbox].
+func (i *Inbox) List(ctx context.Context, listing identity.InboxListing) ([]identity.InboxRecord, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	compare := func(a, b identity.InboxPosition) int {
+		return cmp.Or(b.ReceivedAt.Compare(a.ReceivedAt), cmp.Compare(a.ID, b.ID))
+	}
+	var found []identity.InboxRecord
+	for _, row := range i.events {
+		record := row.record()
+		if (len(listing.States) == 0 || slices.Contains(listing.States, record.State)) &&
+			(len(listing.Types) == 0 || slices.Contains(listing.Types, record.Type)) && !record.ReceivedAt.Before(listing.Since) &&
+			(listing.After == (identity.InboxPosition{}) || compare(record.Position(), listing.After) > 0) {
+			found = append(found, record)
+		}
+	}
+	slices.SortFunc(found, func(a, b identity.InboxRecord) int { return compare(a.Position(), b.Position()) })
+	return found[:min(len(found), listing.Limit)], nil
+}
+
+// Get implements [identity.Inbox].
+func (i *Inbox) Get(ctx context.Context, id string) (identity.InboxRecord, error) {
+	if err := ctx.Err(); err != nil {
+		return identity.InboxRecord{}, err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	row, ok := i.events[id]
+	if !ok {
+		return identity.InboxRecord{}, identity.ErrNoEvent
+	}
+	return row.record(), nil
+}
+
+// Replay implements [identity.Inbox].
+func (i *Inbox) Replay(ctx context.Context, id string, due time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	row, ok := i.events[id]
+	if !ok {
+		return identity.ErrNoEvent
+	}
+	row.state, row.Attempts, row.reason, row.due, row.done = identity.InboxPending, 0, "", due, time.Time{}
+	i.events[id] = row
 	return nil
 }
 

@@ -10,6 +10,6 @@ import (
 
 // NewGateDeciding returns a gate that knows people by authenticate. Clerk's own
 // way is tested where it is written.
-func NewGateDeciding(authenticate func(*http.Request) clerk.Decision, instance *clerk.Instance, service *identity.Service, errors *httpserver.ErrorWriter) *Gate {
-	return &Gate{authenticate: authenticate, instance: instance, service: service, errors: errors}
+func NewGateDeciding(authenticate func(*http.Request) clerk.Decision, ended *identity.EndedSessions, instance *clerk.Instance, service *identity.Service, errors *httpserver.ErrorWriter) *Gate {
+	return &Gate{authenticate: authenticate, ended: ended, instance: instance, service: service, errors: errors}
 }

@@ -22,20 +22,22 @@ import (
 // is wrong with the input.
 type Gate struct {
 	authenticate func(*http.Request) clerk.Decision
+	ended        *identity.EndedSessions
 	instance     *clerk.Instance
 	service      *identity.Service
 	errors       *httpserver.ErrorWriter
 }
 
 // NewGate returns a gate. Refusals are written by errors.
-func NewGate(auth *clerk.BrowserAuth, instance *clerk.Instance, service *identity.Service, errors *httpserver.ErrorWriter) *Gate {
-	return &Gate{authenticate: auth.Authenticate, instance: instance, service: service, errors: errors}
+func NewGate(auth *clerk.BrowserAuth, ended *identity.EndedSessions, instance *clerk.Instance, service *identity.Service, errors *httpserver.ErrorWriter) *Gate {
+	return &Gate{authenticate: auth.Authenticate, ended: ended, instance: instance, service: service, errors: errors}
 }
 
 var errSignedOut = fault.New(fault.Unauthenticated, "Sign in to go on.")
 
 // Authenticate puts the session of a request that is signed in into the
-// context, and lets one that is signed out pass. A browser whose session has to
+// context, and lets one that is signed out pass, also by the end of its session
+// while the token in hand is still good. A browser whose session has to
 // be renewed is sent through the provider's handshake and comes back.
 func (g *Gate) Authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -53,6 +55,8 @@ func (g *Gate) Authenticate(next http.Handler) http.Handler {
 			w.Header().Set("Cache-Control", "no-store")
 			http.Redirect(w, r, decision.Redirect, http.StatusTemporaryRedirect)
 			return
+		case decision.State == clerk.SignedIn && g.ended.Has(decision.Session.ID):
+			httpserver.Annotate(r.Context(), slog.String("signed_out", "session-ended"))
 		case decision.State == clerk.SignedIn:
 			ctx := identity.NewSessionContext(r.Context(), decision.Session)
 			httpserver.Annotate(ctx, slog.String("account", decision.Session.AccountID))

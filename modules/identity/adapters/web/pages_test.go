@@ -56,6 +56,7 @@ func decide(r *http.Request) clerk.Decision {
 type server struct {
 	http.Handler
 	*identitytest.World
+	ended *identity.EndedSessions
 }
 
 func newServer(t *testing.T) server {
@@ -69,7 +70,8 @@ func newServer(t *testing.T) server {
 		t.Fatal(err)
 	}
 	errors := &httpserver.ErrorWriter{Logger: slog.New(slog.DiscardHandler), Page: platformweb.ErrorPage}
-	gate := web.NewGateDeciding(decide, instance, world.Service, errors)
+	ended := identity.NewEndedSessions(world.Inbox, clerk.SessionEndTypes, clerk.EndedSession, slog.New(slog.DiscardHandler))
+	gate := web.NewGateDeciding(decide, ended, instance, world.Service, errors)
 	pages := web.NewPages(gate, world.Service, errors)
 	shell := gate.Shell([]platformweb.NavigationItem{{Label: "Dashboard", Icon: "home", Path: "/dashboard"}, {Label: "Projects", Icon: "folder", Path: "/projects"}})
 	publicURL, err := url.Parse(origin)
@@ -96,7 +98,7 @@ func newServer(t *testing.T) server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return server{router, world}
+	return server{router, world, ended}
 }
 
 func showAccess(w http.ResponseWriter, r *http.Request) error {
@@ -180,6 +182,24 @@ func expect(t *testing.T, w *httptest.ResponseRecorder, status int, target strin
 		t.Errorf("%d to %q, want %d to %q", w.Code, got, status, target)
 	}
 	return w.Body.String()
+}
+
+// TestAnEndedSession: its token would be good for some seconds more.
+func TestAnEndedSession(t *testing.T) {
+	t.Parallel()
+	s := newCompany(t)
+	expect(t, s.send(ada, "GET", "/acme/members", nil), 200, "")
+	_, err := s.Inbox.Add(t.Context(), identity.InboxEvent{
+		ID: "msg_1", Type: "session.revoked", ReceivedAt: time.Now(), Payload: []byte(`{"type": "session.revoked", "data": {"id": "sess_1"}, "timestamp": 1700000000}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ended.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, s.send(ada, "GET", "/acme/members", nil), 303, "/sign-in?redirect_url=%2Facme%2Fmembers")
+	expect(t, s.send(ada, "GET", "/api/me", nil, "Accept", "application/json"), 401, "")
 }
 
 func TestSignedOut(t *testing.T) {
