@@ -309,12 +309,12 @@ func (s suite) versioned(t *testing.T) {
 // raceForVersion holds that of many changes to one version one is made.
 func (s suite) raceForVersion(t *testing.T) {
 	before := s.insert(t, s.ctx, NewProject("apollo"))[0]
-	if n := together(t, 20, func(i int) error {
+	if n := together(t, 10, func(i int) error {
 		edits := projects.Edits{Description: new(strings.Repeat("x", i+1))}
 		_, err := s.Repository.Update(s.ctx, everything, before.Slug, projects.Versions{projects.VersionOf(before)}, edits)
 		return err
 	}, projects.ErrNotFound); n != 1 {
-		t.Errorf("%d of 20 changes to one version were made", n)
+		t.Errorf("%d of 10 changes to one version were made", n)
 	}
 }
 
