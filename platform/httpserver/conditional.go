@@ -25,8 +25,9 @@ func IfMatch(header string) []string {
 	}
 	versions := []string{}
 	for tag := range strings.SplitSeq(header, ",") {
-		tag = strings.TrimSpace(tag)
-		if version := strings.Trim(tag, `"`); len(tag) == len(version)+2 {
+		version, opened := strings.CutPrefix(strings.TrimSpace(tag), `"`)
+		version, closed := strings.CutSuffix(version, `"`)
+		if opened && closed && !strings.Contains(version, `"`) {
 			versions = append(versions, version)
 		}
 	}

@@ -250,18 +250,29 @@ func (s suite) listed(t *testing.T) {
 // that are equal.
 func (s suite) sorted(t *testing.T) {
 	names := []string{"beta", "Alpha", "alpha", "Zeta", "zeta", "10", "Éclair", "eclair", "項目", "a b", "a-b", "a_b"}
+	var stored []projects.Project
 	for i, name := range names {
 		p := NewProject(string(rune('a' + i)))
 		p.Name = name
-		s.insert(t, s.ctx, p)
+		stored = append(stored, s.insert(t, s.ctx, p)...)
 	}
-	for _, slug := range []string{"c", "a", "k"} {
-		_, err := s.Repository.Update(s.ctx, everything, projects.MustParseSlug(slug), nil, projects.Edits{Description: new("x")})
+	for _, i := range []int{2, 0, 10} {
+		var err error
+		stored[i], err = s.Repository.Update(s.ctx, everything, stored[i].Slug, nil, projects.Edits{Description: new("x")})
 		expectError(t, "update", err, nil)
 	}
+	// A clock may stand still between any two of them.
+	changed := slices.SortedFunc(slices.Values(stored), func(a, b projects.Project) int {
+		if by := a.UpdatedAt.Compare(b.UpdatedAt); by != 0 {
+			return by
+		}
+		return int(a.ID - b.ID)
+	})
+	changedLast := strings.Join(Slugs(changed), "")
+	slices.Reverse(changed)
 	for order, want := range map[projects.Order]string{
 		"": "lkjihgfedcba", projects.NewestFirst: "lkjihgfedcba", projects.OldestFirst: "abcdefghijkl",
-		projects.RecentlyChangedFirst: "kacljihgfedb", projects.RecentlyChangedLast: "bdefghijlcak",
+		projects.RecentlyChangedFirst: strings.Join(Slugs(changed), ""), projects.RecentlyChangedLast: changedLast,
 		projects.ByName: "fjklbcahdegi", projects.ByNameBackwards: "igedhacblkjf",
 	} {
 		for limit := 1; limit <= len(names); limit += 2 {
