@@ -72,22 +72,22 @@ func registerMembers(to huma.API, roster *identity.Roster) {
 		summary: "List members", description: "Lists the active members in pages, those who joined first at the top. The Link header leads to the first page and the next one.",
 	}, api.list)
 	register(to, operation{
-		id: "get-member", method: http.MethodGet, path: memberPath, authorize: mayDo("user", roster.Member),
+		id: "get-member", method: http.MethodGet, path: memberPath, authorize: mayDo(roster.Member),
 		summary: "Get a member",
 	}, api.get)
 	register(to, operation{
-		id: "update-member", method: http.MethodPatch, path: memberPath, authorize: mayDo("user", roster.AuthorizeChange),
+		id: "update-member", method: http.MethodPatch, path: memberPath, authorize: mayDo(roster.AuthorizeChange),
 		summary:     "Change a member's role",
 		description: "To make somebody an owner, or an owner something else, takes an owner. The last owner stays one." + provider,
 		errors:      []int{http.StatusConflict},
 	}, api.update)
 	register(to, operation{
-		id: "remove-member", method: http.MethodDelete, path: memberPath, authorize: mayDo("user", roster.AuthorizeRemoval),
+		id: "remove-member", method: http.MethodDelete, path: memberPath, authorize: mayDo(roster.AuthorizeRemoval),
 		summary: "Remove a member, or leave", description: "Everybody may remove themselves but the last owner. What they made stays." + provider,
 		status: http.StatusNoContent, errors: []int{http.StatusConflict},
 	}, api.remove)
 	register(to, operation{
-		id: "transfer-ownership", method: http.MethodPost, path: memberPath + "/transfer-ownership", authorize: mayDo("user", roster.AuthorizeTransfer),
+		id: "transfer-ownership", method: http.MethodPost, path: memberPath + "/transfer-ownership", authorize: mayDo(roster.AuthorizeTransfer),
 		summary: "Hand your ownership to a member", description: "They become an owner in your place, and you an administrator." + provider,
 		errors: []int{http.StatusConflict},
 	}, api.transfer)
@@ -142,10 +142,10 @@ func may(check func(identity.Actor) error) func(huma.Context, func(huma.Context)
 
 // mayDo returns a middleware that lets those pass whom check allows to do
 // something to the member in the path.
-func mayDo(param string, check func(context.Context, identity.Actor, string) (identity.Member, error)) func(huma.Context, func(huma.Context)) {
+func mayDo(check func(context.Context, identity.Actor, string) (identity.Member, error)) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		httpserver.Guard(func(c context.Context) error {
-			_, err := check(c, accessOf(c).Actor(), ctx.Param(param))
+			_, err := check(c, accessOf(c).Actor(), ctx.Param("user"))
 			return err
 		})(ctx, next)
 	}
