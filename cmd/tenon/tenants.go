@@ -18,8 +18,8 @@ func tenantsCommand(s surroundings) *cli.Command {
 	return &cli.Command{
 		Name:  "tenants",
 		Usage: "see and switch the tenants there are",
-		Description: "Works on DATABASE_URL; without it, on the database of `tenon dev`. Organizations themselves are made, renamed and\n" +
-			"deleted at Clerk; what happens there arrives by itself.",
+		Description: "Works on DATABASE_URL; without it, on the database of `tenon dev`. Organizations live at Clerk: what happens to\n" +
+			"them there arrives by itself, and create and delete happen there first.",
 		Commands: []*cli.Command{
 			listTenantsCommand(s),
 			tenantCommand(s, "show", "show everything the registry knows of a tenant", "", showTenant),
@@ -27,6 +27,8 @@ func tenantsCommand(s surroundings) *cli.Command {
 				"Its members are told so, everybody else finds nothing. Running requests finish.", suspendTenant),
 			tenantCommand(s, "activate", "let the members of a suspended tenant in again",
 				"A tenant whose organization was deleted stays suspended.", activateTenant),
+			createTenantCommand(s),
+			deleteTenantCommand(s),
 			purgeTenantsCommand(s),
 		},
 		OnUsageError: onUsageError,
@@ -155,25 +157,35 @@ func tenantCommand(s surroundings, name, usage, description string, do func(ctx 
 				return usageError("%s wants a tenant's slug or id; see `%s --help`", cmd.FullName(), cmd.FullName())
 			}
 			return withTenancy(ctx, s, func(service *tenancy.Service) error {
-				found, err := service.Get(ctx, cmd.Args().First())
-				if fault.Is(err, fault.NotFound) {
-					found, err = service.Resolve(ctx, cmd.Args().First())
-				}
-				if fault.Is(err, fault.NotFound) {
-					return cli.Exit(fmt.Sprintf("there is no tenant with the slug or id %q; see `tenon tenants list`", cmd.Args().First()), exitFailed)
-				}
+				found, err := findTenant(ctx, service, cmd.Args().First())
 				if err == nil {
 					found, err = do(ctx, service, found)
 				}
 				if err != nil {
 					return err
 				}
-				encoder := json.NewEncoder(s.stdout)
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(lineOf(found))
+				return printTenant(s, found)
 			})
 		},
 	}
+}
+
+// findTenant returns the tenant with a slug or an organization's id.
+func findTenant(ctx context.Context, service *tenancy.Service, name string) (tenancy.Tenant, error) {
+	found, err := service.Get(ctx, name)
+	if fault.Is(err, fault.NotFound) {
+		found, err = service.Resolve(ctx, name)
+	}
+	if fault.Is(err, fault.NotFound) {
+		return tenancy.Tenant{}, cli.Exit(fmt.Sprintf("there is no tenant with the slug or id %q; see `tenon tenants list`", name), exitFailed)
+	}
+	return found, err
+}
+
+func printTenant(s surroundings, t tenancy.Tenant) error {
+	encoder := json.NewEncoder(s.stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(lineOf(t))
 }
 
 func showTenant(_ context.Context, _ *tenancy.Service, t tenancy.Tenant) (tenancy.Tenant, error) {

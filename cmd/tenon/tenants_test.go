@@ -66,4 +66,20 @@ func TestTenantsCommands(t *testing.T) {
 	}
 	tenants(exitUsage, "suspend")
 	tenants(exitUsage, "list", "--state", "asleep")
+
+	// Organizations are made and deleted at Clerk.
+	tenants(exitUsage, "create", "--name", "New", "--owner", ada.EmailAddresses[0].EmailAddress)
+	environ = append(environ, "CLERK_SECRET_KEY="+p.ClerkSecretKey, "CLERK_API_URL="+p.ClerkAPIURL)
+	if said := tenants(0, "create", "--name", "New", "--slug", "brand-new", "--owner", ada.EmailAddresses[0].EmailAddress); !strings.Contains(said, `"brand-new"`) {
+		t.Error(said)
+	}
+	tenants(exitFailed, "create", "--name", "Again", "--slug", "brand-new", "--owner", ada.EmailAddresses[0].EmailAddress)
+	tenants(exitFailed, "create", "--name", "Nobody's", "--owner", "nobody@example.com")
+	tenants(exitUsage, "delete", "brand-new")
+	if said := tenants(0, "delete", "brand-new", "--yes"); !strings.Contains(said, `"deleted"`) {
+		t.Error(said)
+	}
+	if _, err := p.organizations.Get(t.Context(), "brand-new"); err == nil {
+		t.Error("the organization is still at Clerk")
+	}
 }
