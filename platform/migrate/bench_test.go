@@ -88,7 +88,6 @@ func newFleetBench(b *testing.B, n int) *fleetBench {
 	b.Cleanup(func() { _ = db.Close() })
 	f.db = db
 	public, product := product(b)
-	f.tenants = product
 	var first strings.Builder
 	for _, m := range product.Migrations() {
 		first.WriteString(strings.Join(m.Statements, ";\n") + ";\n")
@@ -166,30 +165,33 @@ func (f *fleetBench) run(b *testing.B) {
 	f.metrics["executor/migrate"] = executor.Seconds() / best.Seconds()
 
 	f.row("nothing to do", timed(func() { f.up(b, 4) }), 0)
-	for what, look := range map[string]func() error{
-		"status": func() error { _, err := f.next.Status(b.Context()); return err },
-		"drift": func() error {
+	for _, look := range []struct {
+		what string
+		do   func() error
+	}{
+		{"status", func() error { _, err := f.next.Status(b.Context()); return err }},
+		{"drift", func() error {
 			drifts, _, err := f.next.Drift(b.Context(), migrate.Options{})
 			if len(drifts) > 0 {
 				return fmt.Errorf("%d tenants drifted, such as %+v", len(drifts), drifts[0])
 			}
 			return err
-		},
-		"verify": func() error {
+		}},
+		{"verify", func() error {
 			wrong, _, err := f.next.Audit(b.Context(), migrate.Options{})
 			if len(wrong) > 0 {
 				return fmt.Errorf("%d mismatches, such as %+v", len(wrong), wrong[0])
 			}
 			return err
-		},
+		}},
 	} {
 		took := timed(func() {
-			if err := look(); err != nil {
+			if err := look.do(); err != nil {
 				b.Fatal(err)
 			}
 		})
-		f.row(what, took, 0)
-		f.metrics[what+"-s"] = took.Seconds()
+		f.row(look.what, took, 0)
+		f.metrics[look.what+"-s"] = took.Seconds()
 	}
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
