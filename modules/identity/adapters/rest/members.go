@@ -73,7 +73,7 @@ func registerMembers(to huma.API, roster *identity.Roster) {
 	}, api.list)
 	register(to, operation{
 		id: "get-member", method: http.MethodGet, path: memberPath, authorize: mayDo(roster.Member),
-		summary: "Get a member",
+		summary: "Get a member", description: "Gets somebody who is a member of the organization now.",
 	}, api.get)
 	register(to, operation{
 		id: "update-member", method: http.MethodPatch, path: memberPath, authorize: mayDo(roster.AuthorizeChange),
@@ -114,7 +114,7 @@ func registerMembers(to huma.API, roster *identity.Roster) {
 	}, api.resend)
 	register(to, operation{
 		id: "revoke-invitation", method: http.MethodDelete, path: invitationPath, authorize: api.mayManageInvitation,
-		summary: "Revoke an invitation", status: http.StatusNoContent,
+		summary: "Revoke an invitation", description: "The link in its email stops working." + provider, status: http.StatusNoContent,
 	}, api.revoke)
 }
 
