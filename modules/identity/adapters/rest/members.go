@@ -103,7 +103,7 @@ func registerMembers(to huma.API, roster *identity.Roster) {
 	}, api.invite)
 	register(to, operation{
 		id: "get-invitation", method: http.MethodGet, path: invitationPath, authorize: api.mayManageInvitation,
-		summary: "Get an invitation",
+		summary: "Get an invitation", description: "Gets an invitation that was not answered yet.",
 	}, api.getInvitation)
 	// Whether it is there is asked later: a repetition under an Idempotency-Key
 	// gets the first answer, though the invitation is void by then.
