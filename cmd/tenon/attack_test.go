@@ -84,6 +84,10 @@ var attackTable = []attacked{
 	{method: "POST", pattern: "/admin/fleet/runs/{run}/resume", own: noOperator},
 	{method: "POST", pattern: "/admin/fleet/runs/{run}/retry", own: noOperator},
 
+	{method: "GET", pattern: "/admin/events", own: noOperator},
+	{method: "GET", pattern: "/admin/events/{event}", own: noOperator},
+	{method: "POST", pattern: "/admin/events/{event}/replay", own: noOperator},
+
 	{method: "GET", pattern: apiProjects, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
 	{method: "POST", pattern: apiProjects, body: `{"name": "x"}`, own: statuses{201, 201, 201, 403, 404, 401}, foreign: outside(201)},
 	{
@@ -194,7 +198,7 @@ func (s *siege) send(t *testing.T, row attacked, as, tenant, project string, hea
 	t.Helper()
 	s.made++
 	fill := strings.NewReplacer(
-		"{tenant}", tenant, "{project}", project, "{run}", "1", "{script}", "x.js", "*", "x.js",
+		"{tenant}", tenant, "{project}", project, "{run}", "1", "{event}", "msg_1", "{script}", "x.js", "*", "x.js",
 		"{email}", fmt.Sprintf("new%d@example.com", s.made), "{user}", s.person(t, row, tenant), "{invitation}", s.invitation(t, row, tenant),
 	)
 	var body any

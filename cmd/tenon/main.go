@@ -60,6 +60,7 @@ func newCommand(s surroundings) *cli.Command {
 			serveCommand(s),
 			migrateCommand(s),
 			tenantsCommand(s),
+			eventsCommand(s),
 			versionCommand(s),
 		},
 		Writer:         s.stdout,

@@ -27,9 +27,10 @@ import (
 // come from by their signature.
 const WebhookPath = "/api/webhooks/clerk"
 
-// Module provides *identity.Service, the gate in front of everything that needs
-// a session or a tenant, and the module's routes to the group "mounts". Its
-// worker applies webhooks, and ended sessions are noticed, from start to stop. What it stores stays inside.
+// Module provides *identity.Service, *identity.Roster, *identity.Events, the gate
+// in front of everything that needs a session or a tenant, and the module's routes
+// to the group "mounts". From start to stop its worker applies webhooks and ended
+// sessions are noticed. What it stores stays inside.
 var Module = fx.Module("identity",
 	fx.Provide(
 		fx.Private,
@@ -51,6 +52,7 @@ var Module = fx.Module("identity",
 	fx.Provide(
 		identity.NewService,
 		identity.NewRoster,
+		newEvents,
 		web.NewGate,
 		fx.Annotate(newPagesMounts, fx.ResultTags(`group:"mounts,flatten"`)),
 		fx.Annotate(newOperationsMount, fx.ResultTags(`group:"mounts"`)),
@@ -97,6 +99,10 @@ func newWorker(inbox identity.Inbox, tx identity.Transactor, sync *identity.Sync
 func runWorker(lifecycle fx.Lifecycle, worker *identity.Worker) {
 	task := background.New(worker.Run)
 	lifecycle.Append(fx.StartStopHook(task.Start, task.Stop))
+}
+
+func newEvents(inbox identity.Inbox, worker *identity.Worker) *identity.Events {
+	return identity.NewEvents(inbox, worker.Wake)
 }
 
 func newEndedSessions(inbox identity.Inbox, logger *slog.Logger) *identity.EndedSessions {

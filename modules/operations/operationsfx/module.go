@@ -28,8 +28,8 @@ func newGroup(lifecycle fx.Lifecycle) *background.Group {
 	return group
 }
 
-func newPages(c config.Config, people *identity.Service, engine *migrate.Engine, work *background.Group, errors *httpserver.ErrorWriter, logger *slog.Logger) *web.Pages {
-	return web.NewPages(operations.NewOperators(c.Operators), people.Account, engine, work, errors, logger)
+func newPages(c config.Config, people *identity.Service, engine *migrate.Engine, events *identity.Events, work *background.Group, errors *httpserver.ErrorWriter, logger *slog.Logger) *web.Pages {
+	return web.NewPages(operations.NewOperators(c.Operators), people.Account, engine, events, work, errors, logger)
 }
 
 func newPagesMount(pages *web.Pages) httpserver.Mount {

@@ -28,14 +28,15 @@ type Pages struct {
 	operators operations.Operators
 	accounts  Accounts
 	engine    *migrate.Engine
+	events    *identity.Events
 	work      *background.Group
 	errors    *httpserver.ErrorWriter
 	log       *slog.Logger
 }
 
 // NewPages returns the pages. What they begin and do not wait for runs in work.
-func NewPages(operators operations.Operators, accounts Accounts, engine *migrate.Engine, work *background.Group, errors *httpserver.ErrorWriter, log *slog.Logger) *Pages {
-	return &Pages{operators: operators, accounts: accounts, engine: engine, work: work, errors: errors, log: log}
+func NewPages(operators operations.Operators, accounts Accounts, engine *migrate.Engine, events *identity.Events, work *background.Group, errors *httpserver.ErrorWriter, log *slog.Logger) *Pages {
+	return &Pages{operators: operators, accounts: accounts, engine: engine, events: events, work: work, errors: errors, log: log}
 }
 
 const (
@@ -59,6 +60,9 @@ func (p *Pages) Mount(r chi.Router) {
 		{http.MethodPost, runPath + "/pause", p.pause},
 		{http.MethodPost, runPath + "/resume", p.resume},
 		{http.MethodPost, runPath + "/retry", p.retry},
+		{http.MethodGet, eventsPath, p.listEvents},
+		{http.MethodGet, eventPath, p.event},
+		{http.MethodPost, eventPath + "/replay", p.replay},
 	} {
 		r.Method(page.method, page.pattern, p.errors.Handle(func(w http.ResponseWriter, r *http.Request) error {
 			if err := p.admit(r.Context()); err != nil {
