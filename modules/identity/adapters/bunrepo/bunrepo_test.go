@@ -104,7 +104,7 @@ func TestHistoriesConverge(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			sync, service, members := newSync(t)
+			sync, service, members := newSync(t, databasetest.New(t))
 			rand.New(rand.NewPCG(seed, 1)).Shuffle(len(history), func(i, j int) { history[i], history[j] = history[j], history[i] })
 			deliver(t, sync, workers, history)
 			got, err := identitytest.ReadState(t.Context(), service, members)
@@ -128,9 +128,8 @@ func TestHistoriesConverge(t *testing.T) {
 
 // newSync returns the use case on PostgreSQL, with tenants made by the real
 // migrations.
-func newSync(t *testing.T) (*identity.Sync, *tenancy.Service, *bunrepo.Members) {
+func newSync(t *testing.T, db *database.DB) (*identity.Sync, *tenancy.Service, *bunrepo.Members) {
 	t.Helper()
-	db := databasetest.New(t)
 	public, err := migrate.Load(migrations.Public)
 	if err != nil {
 		t.Fatal(err)
