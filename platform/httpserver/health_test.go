@@ -147,6 +147,41 @@ func TestServeCutsOffWhatDoesNotEnd(t *testing.T) {
 	}
 }
 
+func TestServeStopsBesideASilentConnection(t *testing.T) {
+	t.Parallel()
+	opened := make(chan struct{}, 1)
+	listener := &announcing{Listener: listen(t), accepted: opened}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- httpserver.Serve(ctx, http.NotFoundHandler(), httpserver.ServeConfig{ShutdownTimeout: 4 * time.Second}, listener)
+	}()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	<-opened
+	stop()
+	if err := <-served; err != nil {
+		t.Errorf("a connection nobody used is taken for a request: %v", err)
+	}
+}
+
+// announcing tells of every connection it has handed out.
+type announcing struct {
+	net.Listener
+	accepted chan<- struct{}
+}
+
+func (l *announcing) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		l.accepted <- struct{}{}
+	}
+	return conn, err
+}
+
 func TestServeEndsWithItsListener(t *testing.T) {
 	t.Parallel()
 	first, second := listen(t), listen(t)

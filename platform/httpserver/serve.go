@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -34,6 +35,9 @@ const (
 	// writeGrace is what a connection gets beyond the request's timeout to
 	// take the answer that says so.
 	writeGrace = 5 * time.Second
+	// maxSilence is how long a stopping server waits for the first request of
+	// a connection that was opened before.
+	maxSilence = time.Second
 )
 
 // Serve answers requests on listeners until ctx ends, then stops: readiness
@@ -61,6 +65,8 @@ func Serve(ctx context.Context, handler http.Handler, config ServeConfig, listen
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
+	var silent silentConns
+	server.ConnState = silent.track
 	failed := make(chan error, len(listeners))
 	for _, listener := range listeners {
 		go func() { failed <- server.Serve(listener) }()
@@ -80,6 +86,8 @@ func Serve(ctx context.Context, handler http.Handler, config ServeConfig, listen
 	}
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.ShutdownTimeout)
 	defer cancel()
+	hangUp := time.AfterFunc(min(config.ShutdownTimeout/4, maxSilence), silent.close)
+	defer hangUp.Stop()
 	err := server.Shutdown(shutdown)
 	if err != nil {
 		err = fmt.Errorf("httpserver: cut off requests still running after %v: %w", config.ShutdownTimeout, errors.Join(err, server.Close()))
@@ -91,4 +99,36 @@ func Serve(ctx context.Context, handler http.Handler, config ServeConfig, listen
 		err = errors.Join(fmt.Errorf("httpserver: %w", serveErr), err)
 	}
 	return err
+}
+
+// silentConns are the connections that have not sent a request yet. Clients
+// open such ones ahead of need (browsers, and Go's own transport when another
+// connection comes free first); http.Server.Shutdown takes each for a running
+// request until it is five seconds old.
+type silentConns struct {
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+}
+
+// track is an http.Server's ConnState.
+func (s *silentConns) track(conn net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state != http.StateNew {
+		delete(s.conns, conn)
+		return
+	}
+	if s.conns == nil {
+		s.conns = make(map[net.Conn]struct{})
+	}
+	s.conns[conn] = struct{}{}
+}
+
+// close hangs up on those that are still silent.
+func (s *silentConns) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn := range s.conns {
+		_ = conn.Close() // what is left of a connection nobody used
+	}
 }
