@@ -3,12 +3,18 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/urfave/cli/v3"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxevent"
 
@@ -22,6 +28,7 @@ import (
 	"github.com/tenonhq/tenon/platform/httpserver"
 	"github.com/tenonhq/tenon/platform/idempotency"
 	"github.com/tenonhq/tenon/platform/migrate"
+	"github.com/tenonhq/tenon/platform/telemetry"
 	"github.com/tenonhq/tenon/platform/web"
 )
 
@@ -35,6 +42,8 @@ type application struct {
 	router    *httpserver.Router
 	readiness *httpserver.Readiness
 	engine    *migrate.Engine
+	metrics   *telemetry.Metrics
+	internal  net.Listener // of the metrics; nil for none
 }
 
 // newApplication builds the application without starting anything. Nothing
@@ -44,11 +53,12 @@ func newApplication(c config.Config, logger *slog.Logger, options ...fx.Option) 
 	app.fx = fx.New(
 		fx.WithLogger(func() fxevent.Logger { return wiringLogger(logger) }),
 		fx.Supply(c, logger),
-		fx.Provide(newDatabase, newApplicationEngine, newErrorWriter, newReadiness, newIdempotencyStore,
-			fx.Annotate(newRouter, fx.ParamTags("", "", "", "", "", `group:"mounts"`))),
+		fx.Provide(newTracing, newMetrics, newDatabase, newApplicationEngine, newErrorWriter, newReadiness, newIdempotencyStore,
+			fx.Annotate(newRouter, fx.ParamTags("", "", "", "", "", "", "", `group:"mounts"`))),
+		fx.Invoke(fx.Annotate(measure, fx.ParamTags("", "", "", "", `group:"probes"`))),
 		modules.All,
 		fx.Options(options...),
-		fx.Populate(&app.router, &app.readiness, &app.engine),
+		fx.Populate(&app.router, &app.readiness, &app.engine, &app.metrics),
 		fx.StartTimeout(c.RequestTimeout),
 		fx.StopTimeout(c.ShutdownTimeout),
 	)
@@ -74,6 +84,7 @@ func (a *application) serve(ctx context.Context, handler http.Handler, listeners
 		}
 		return errors.Join(err, a.close())
 	}
+	stopInternal := a.serveInternal()
 	err := httpserver.Serve(ctx, handler, httpserver.ServeConfig{
 		RequestTimeout:  a.config.RequestTimeout,
 		DrainDelay:      a.config.ShutdownDelay,
@@ -81,8 +92,42 @@ func (a *application) serve(ctx context.Context, handler http.Handler, listeners
 		Readiness:       a.readiness,
 		Logger:          a.logger,
 	}, listeners...)
-	return errors.Join(err, a.close())
+	return errors.Join(err, a.close(), stopInternal())
 }
+
+// listenInternal opens what METRICS_ADDR names, if it names something.
+func (a *application) listenInternal() (err error) {
+	if a.config.MetricsAddr == "" {
+		return nil
+	}
+	if a.internal, err = net.Listen("tcp", a.config.MetricsAddr); err != nil {
+		return cli.Exit(fmt.Sprintf("METRICS_ADDR: %v", err), exitUsage)
+	}
+	return nil
+}
+
+// serveInternal serves metrics until stop, which comes last: a shutdown is
+// something to watch.
+func (a *application) serveInternal() (stop func() error) {
+	if a.internal == nil {
+		return func() error { return nil }
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() {
+		served <- httpserver.Serve(ctx, a.metrics.Handler(), httpserver.ServeConfig{
+			RequestTimeout: profileTimeout, ShutdownTimeout: a.config.ShutdownTimeout, Logger: a.logger,
+		}, a.internal)
+	}()
+	return func() error {
+		cancel()
+		return <-served
+	}
+}
+
+// profileTimeout leaves time for a profile of half a minute, which is the default
+// of Go's tool.
+const profileTimeout = time.Minute
 
 // close stops what was started and gives back what was opened.
 func (a *application) close() error {
@@ -91,13 +136,78 @@ func (a *application) close() error {
 	return a.fx.Stop(ctx)
 }
 
-func newDatabase(lifecycle fx.Lifecycle, c config.Config, logger *slog.Logger) (*database.DB, error) {
+func newTracing(lifecycle fx.Lifecycle) (telemetry.Tracing, error) {
+	tracing, err := telemetry.NewTracing(context.Background(), os.Environ(), version())
+	if err != nil {
+		return telemetry.Tracing{}, err
+	}
+	tracing.Install()
+	lifecycle.Append(fx.StopHook(tracing.Stop))
+	return tracing, nil
+}
+
+func newMetrics(c config.Config, logger *slog.Logger) *telemetry.Metrics {
+	return telemetry.NewMetrics(logger, c.SlowStatement, prometheus.Labels{"version": version(), "go": runtime.Version()})
+}
+
+// measure adds what modules and the database tell when they are asked.
+func measure(metrics *telemetry.Metrics, c config.Config, db *database.DB, engine *migrate.Engine, probes []telemetry.Probe) {
+	metrics.Pool(db)
+	for _, probe := range append(probes, fleetProbe(c, db, engine)) {
+		metrics.Probe(probe)
+	}
+}
+
+// fleetProbe tells where the tenants' schemas are, and how large the catalog has
+// become for them.
+func fleetProbe(c config.Config, db *database.DB, engine *migrate.Engine) telemetry.Probe {
+	return telemetry.Probe{Name: "fleet", Read: func(ctx context.Context) ([]telemetry.Reading, error) {
+		status, err := engine.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		catalog, err := db.Catalog(ctx)
+		if err != nil {
+			return nil, err
+		}
+		public, tenants := 1.0, 0
+		if status.PublicErr != nil {
+			public = 0
+		}
+		const versions, versionsHelp = "tenon_tenants", "Tenants by the version of their schema."
+		const bytes, bytesHelp = "tenon_catalog_bytes", "What the server's tables about tables occupy, indexes included."
+		readings := []telemetry.Reading{
+			{Name: "tenon_public_schema_current", Help: "1 when public is at this binary's version.", Value: public},
+			{Name: "tenon_migration_failed_tenants", Help: "Tenants whose last migration failed.", Value: float64(len(status.Failed))},
+			{Name: "tenon_migration_unfinished_runs", Help: "Runs of migrations that run or are paused.", Value: float64(len(status.Runs))},
+			{Name: "tenon_catalog_relations", Help: "Tables, indexes, sequences and views of the database, as last estimated.", Value: catalog.Relations},
+			{Name: bytes, Help: bytesHelp, Label: "table", LabelValue: "pg_class", Value: float64(catalog.ClassBytes)},
+			{Name: bytes, Help: bytesHelp, Label: "table", LabelValue: "pg_attribute", Value: float64(catalog.AttributeBytes)},
+		}
+		for _, v := range status.Versions {
+			tenants += v.Tenants
+			readings = append(readings, telemetry.Reading{Name: versions, Help: versionsHelp, Label: "schema_version", LabelValue: v.Version, Value: float64(v.Tenants)})
+		}
+		return append(readings,
+			telemetry.Reading{
+				Name: "tenon_catalog_backend_bytes", Help: "Catalog cache of a server process that has touched every tenant, estimated.",
+				Value: float64(tenants) * database.CatalogBytesPerTenant,
+			},
+			telemetry.Reading{
+				Name: "tenon_tenant_room", Help: "How many more tenants CATALOG_MEMORY has room for, about.",
+				Value: float64(database.Room(int64(c.CatalogMemory)<<20, c.DatabaseMaxConns, tenants)),
+			}), nil
+	}}
+}
+
+func newDatabase(lifecycle fx.Lifecycle, c config.Config, metrics *telemetry.Metrics, logger *slog.Logger) (*database.DB, error) {
 	db, err := database.Open(database.Config{
 		URL:             string(c.DatabaseURL),
 		MaxOpenConns:    c.DatabaseMaxConns,
 		MaxConnLifetime: c.DatabaseConnLifetime,
 		ApplicationName: "tenon",
 		Logger:          logger,
+		Observe:         metrics.ObserveMessage,
 	})
 	if err != nil {
 		return nil, err
@@ -139,7 +249,7 @@ func callerOf(ctx context.Context) httpserver.Caller {
 	return httpserver.Caller{Account: session.AccountID, Tenant: access.Tenant.ID}
 }
 
-func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *httpserver.Readiness, gate *identityweb.Gate, keys *idempotency.Store, mounts []httpserver.Mount) (*httpserver.Router, error) {
+func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *httpserver.Readiness, gate *identityweb.Gate, keys *idempotency.Store, metrics *telemetry.Metrics, tracing telemetry.Tracing, mounts []httpserver.Mount) (*httpserver.Router, error) {
 	shell := gate.Shell(modules.Navigation())
 	return httpserver.New(httpserver.Config{
 		PublicURL:             c.PublicURL,
@@ -160,6 +270,8 @@ func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *https
 		Limits: httpserver.Limits{
 			Address: c.RateLimitAddress, SignIn: c.RateLimitSignIn, Webhook: c.RateLimitWebhook, Person: c.RateLimitPerson, Tenant: c.RateLimitTenant,
 		},
+		Observe:     metrics.ObserveRequest,
+		Tracing:     tracing.Provider(),
 		Idempotency: keys,
 	}, append(mounts, httpserver.Mount{Surface: httpserver.Public, Routes: mountWeb})...)
 }

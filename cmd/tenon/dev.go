@@ -71,6 +71,7 @@ type readyLine struct {
 	WebhookURL     string `json:"webhook_url"`
 	WebhookSecret  string `json:"webhook_secret"`
 	DatabaseURL    string `json:"database_url"`
+	MetricsURL     string `json:"metrics_url"`
 }
 
 func runDev(ctx context.Context, s surroundings, options devOptions) (err error) {
@@ -124,8 +125,12 @@ func runDev(ctx context.Context, s surroundings, options devOptions) (err error)
 	if err != nil {
 		return errors.Join(err, backend.Close())
 	}
-	if err := app.migrate(ctx, s.stderr); err != nil {
+	if err := app.listenInternal(); err != nil {
 		return errors.Join(err, app.close(), backend.Close())
+	}
+	ready.MetricsURL = "http://" + app.internal.Addr().String() + "/metrics"
+	if err := app.migrate(ctx, s.stderr); err != nil {
+		return errors.Join(err, app.close(), backend.Close(), app.internal.Close())
 	}
 
 	// The application is served from its own origin and the emulator's pages
@@ -179,6 +184,9 @@ func devEnvironment(environ []string, ready readyLine, emulator *clerkdev.Emulat
 		_, replaced := decided[name]
 		return replaced
 	})
+	if variable(environ, "METRICS_ADDR") == "" {
+		decided["METRICS_ADDR"] = "127.0.0.1:0"
+	}
 	if variable(environ, "OPERATORS") == "" {
 		decided["OPERATORS"] = demo[0].people[0].email
 	}
@@ -202,7 +210,7 @@ func devLogger(s surroundings) (*slog.Logger, error) {
 			return nil, usageError("LOG_LEVEL is not valid; want debug, info, warn or error")
 		}
 	}
-	logger, err := telemetry.NewLogger(s.stderr, cmp.Or(format, "text"), level)
+	logger, err := telemetry.NewLogger(s.stderr, cmp.Or(format, "text"), level, httpserver.LogAttrs)
 	if err != nil {
 		return nil, usageError("LOG_FORMAT is not valid; want json or text")
 	}
@@ -298,8 +306,8 @@ func announce(s surroundings, options devOptions, ready readyLine, took time.Dur
 		}
 		fmt.Fprintf(&text, "\n  Operators  %s/admin/fleet, as %s\n", ready.URL, demo[0].people[0].email)
 	}
-	fmt.Fprintf(&text, "  Database   %s\n  Clerk      %s (emulated; secret key %s)\n\n  Ctrl-C stops everything. What you do is kept until `tenon dev --reset`.\n\n",
-		ready.DatabaseURL, ready.ClerkAPIURL, ready.ClerkSecretKey)
+	fmt.Fprintf(&text, "  Database   %s\n  Clerk      %s (emulated; secret key %s)\n  Metrics    %s\n\n  Ctrl-C stops everything. What you do is kept until `tenon dev --reset`.\n\n",
+		ready.DatabaseURL, ready.ClerkAPIURL, ready.ClerkSecretKey, ready.MetricsURL)
 	_, err := io.WriteString(s.stdout, text.String())
 	return err
 }

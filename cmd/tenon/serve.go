@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/tenonhq/tenon/platform/config"
+	"github.com/tenonhq/tenon/platform/httpserver"
 	"github.com/tenonhq/tenon/platform/telemetry"
 )
 
@@ -34,6 +35,9 @@ func serveCommand(s surroundings) *cli.Command {
 			if err != nil {
 				return errors.Join(err, listener.Close())
 			}
+			if err := app.listenInternal(); err != nil {
+				return errors.Join(err, app.close(), listener.Close())
+			}
 			logger.InfoContext(ctx, "serving", "addr", listener.Addr().String(), "public_url", c.PublicURL.String(), "version", version())
 			return app.serve(ctx, app.router, listener)
 		},
@@ -46,7 +50,7 @@ func configure(s surroundings) (config.Config, *slog.Logger, error) {
 	if err != nil {
 		return config.Config{}, nil, cli.Exit(err.Error(), exitUsage)
 	}
-	logger, err := telemetry.NewLogger(s.stderr, c.LogFormat, c.LogLevel)
+	logger, err := telemetry.NewLogger(s.stderr, c.LogFormat, c.LogLevel, httpserver.LogAttrs)
 	if err != nil {
 		return config.Config{}, nil, err
 	}

@@ -98,6 +98,7 @@ CREATE TABLE webhook_inbox (
     CONSTRAINT webhook_inbox_state_check CHECK (state IN ('pending', 'applied', 'ignored', 'dead'))
 );
 CREATE INDEX webhook_inbox_pending_idx ON webhook_inbox (next_attempt_at, received_at) WHERE state = 'pending';
+CREATE INDEX webhook_inbox_dead_idx ON webhook_inbox (received_at) WHERE state = 'dead';
 CREATE INDEX webhook_inbox_received_idx ON webhook_inbox (received_at DESC, id);
 
 -- The ledger of the migrations over the fleet, owned by platform/migrate: one

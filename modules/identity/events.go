@@ -50,6 +50,12 @@ func (e *Events) List(ctx context.Context, listing InboxListing) ([]InboxRecord,
 	return records, fault.Wrap("list events", err)
 }
 
+// Backlog returns what is not done, and how late it is.
+func (e *Events) Backlog(ctx context.Context) (InboxBacklog, error) {
+	backlog, err := e.inbox.Backlog(ctx)
+	return backlog, fault.Wrap("read backlog", err)
+}
+
 // Get returns one event, payload and all. Errors: [ErrNoEvent].
 func (e *Events) Get(ctx context.Context, id string) (InboxRecord, error) {
 	record, err := e.inbox.Get(ctx, id)

@@ -129,6 +129,14 @@ type InboxListing struct {
 	Limit int
 }
 
+// InboxBacklog is what is not done, and how late it is.
+type InboxBacklog struct {
+	Pending, Dead int
+	// Oldest is when the longest-waiting pending event was received; the zero
+	// time when nothing waits.
+	Oldest time.Time
+}
+
 // InboxPosition is a record's place in the inbox.
 type InboxPosition struct {
 	ReceivedAt time.Time
@@ -159,6 +167,8 @@ type Inbox interface {
 	// List returns the records of a listing, those received last first, and of
 	// those received at once by id.
 	List(ctx context.Context, listing InboxListing) ([]InboxRecord, error)
+	// Backlog returns what is not done.
+	Backlog(ctx context.Context) (InboxBacklog, error)
 	// Get returns one record, or [ErrNoEvent].
 	Get(ctx context.Context, id string) (InboxRecord, error)
 	// Replay makes an event pending again, with all of its attempts, and due at

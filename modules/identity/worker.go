@@ -26,11 +26,23 @@ type Worker struct {
 	log    *slog.Logger
 	now    func() time.Time
 	wake   chan struct{}
+	around Around
 }
+
+// Around runs apply, which applies an event within the worker's transaction, and
+// returns its error.
+type Around func(ctx context.Context, event InboxEvent, apply func(ctx context.Context) error) error
+
+// Wrap makes around see every attempt to apply an event, for traces. It is called
+// before [Worker.Run].
+func (w *Worker) Wrap(around Around) { w.around = around }
 
 // NewWorker returns a worker that decodes events by decode.
 func NewWorker(inbox Inbox, tx Transactor, sync *Sync, decode Decoder, log *slog.Logger) *Worker {
-	return &Worker{inbox: inbox, tx: tx, sync: sync, decode: decode, log: log, now: time.Now, wake: make(chan struct{}, 1)}
+	return &Worker{
+		inbox: inbox, tx: tx, sync: sync, decode: decode, log: log, now: time.Now, wake: make(chan struct{}, 1),
+		around: func(ctx context.Context, _ InboxEvent, apply func(context.Context) error) error { return apply(ctx) },
+	}
 }
 
 // Wake makes [Worker.Run] look at the inbox now. It never blocks.
@@ -92,7 +104,7 @@ func (w *Worker) step(ctx context.Context) (attempted, ok bool, err error) {
 			if event, attempted, err = w.inbox.Next(ctx, w.now()); err != nil || !attempted {
 				return err
 			}
-			return w.apply(ctx, event)
+			return w.around(ctx, event, func(ctx context.Context) error { return w.apply(ctx, event) })
 		})
 	})
 	switch {

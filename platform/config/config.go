@@ -49,6 +49,10 @@ type Config struct {
 	ClerkProxyURL              *url.URL `env:"CLERK_PROXY_URL" want:"an http or https URL" example:"https://app.example.com/__clerk" doc:"Clerk's Frontend API when it is served through a proxy; by default the host in the publishable key"`
 	ClerkAuthorizedParties     Origins  `env:"CLERK_AUTHORIZED_PARTIES" want:"origins, separated by commas" example:"https://app.example.com" doc:"Origins whose sessions are accepted; by default PUBLIC_URL's"`
 
+	MetricsAddr   string        `env:"METRICS_ADDR" want:"host:port" example:"127.0.0.1:9090" doc:"Address of metrics, busiest tenants and profiles, for operators alone: they need no authentication; none when it is empty"`
+	SlowStatement time.Duration `env:"SLOW_STATEMENT" envDefault:"1s" want:"a duration from 0s to 10m; 0s logs none" example:"500ms" doc:"Statements that take longer are logged, with their tenant and route and without their arguments"`
+	CatalogMemory int           `env:"CATALOG_MEMORY" envDefault:"4096" want:"a whole number of MiB from 1 to 10000000" example:"4096" doc:"Memory that the database server has for the catalog caches of this process' connections, which tells how many more tenants there is room for"`
+
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" want:"debug, info, warn or error" example:"info" doc:"Least severe level that is logged"`
 	LogFormat string     `env:"LOG_FORMAT" envDefault:"json" want:"json or text" example:"json" doc:"Form of the log on standard error"`
 }
@@ -248,6 +252,9 @@ var rules = []struct {
 		return previous == "" || isWebhookSecret(previous) && previous != c.ClerkWebhookSecret
 	}},
 	{"CLERK_API_URL", func(c *Config) bool { return c.ClerkAPIURL.Path == "" }},
+	{"METRICS_ADDR", func(c *Config) bool { return c.MetricsAddr == "" || isListenAddr(c.MetricsAddr) }},
+	{"SLOW_STATEMENT", func(c *Config) bool { return between(c.SlowStatement, 0, 10*time.Minute) }},
+	{"CATALOG_MEMORY", func(c *Config) bool { return c.CatalogMemory >= 1 && c.CatalogMemory <= 10_000_000 }},
 	{"LOG_LEVEL", func(c *Config) bool {
 		switch c.LogLevel {
 		case slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError:

@@ -118,6 +118,9 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 		"CLERK_PROXY_URL":               {"/__clerk"},
 		"CLERK_AUTHORIZED_PARTIES":      {"app.example.com", "https://app.example.com/base", "https://a.example.com,"},
 		"LOG_LEVEL":                     {"verbose", "info+2"},
+		"METRICS_ADDR":                  {"9090", "localhost:http:x"},
+		"SLOW_STATEMENT":                {"-1s", "11m", "fast"},
+		"CATALOG_MEMORY":                {"0", "4GiB"},
 		"LOG_FORMAT":                    {"logfmt"},
 	}
 	var everything []string

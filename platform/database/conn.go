@@ -37,6 +37,7 @@ var (
 type connector struct {
 	target   target
 	lifetime time.Duration
+	observe  Observer // may be nil
 }
 
 var _ driver.Connector = (*connector)(nil)
@@ -67,7 +68,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		_ = netConn.Close()
 		return nil, withContextError(ctx, fmt.Errorf("log in to %s: %w", c.target.addr, err))
 	}
-	cn := &conn{pg: pg.(*pgdriver.Conn), wire: w, target: &c.target}
+	cn := &conn{pg: pg.(*pgdriver.Conn), wire: w, target: &c.target, observe: c.observe}
 	if c.lifetime > 0 {
 		// Spread over a tenth, so that connections opened together do not
 		// all have to be opened again together.
@@ -81,6 +82,7 @@ type conn struct {
 	pg       *pgdriver.Conn
 	wire     *wire
 	target   *target
+	observe  Observer
 	retireAt time.Time
 	bound    *boundary // of the open transaction
 	openRows bool
@@ -141,7 +143,7 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	if err != nil {
 		return nil, err
 	}
-	return c.exec(ctx, message)
+	return c.execAs(ctx, query, message)
 }
 
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
@@ -154,7 +156,9 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 		return nil, err
 	}
 	c.wire.oneResult = true
+	start := time.Now()
 	pgRows, err := c.pg.QueryContext(context.Background(), message, nil)
+	c.observed(ctx, start, query, err)
 	if err != nil {
 		stop()
 		return nil, withContextError(ctx, err)
@@ -182,17 +186,30 @@ func (c *conn) message(ctx context.Context, query string, args []driver.NamedVal
 }
 
 func (c *conn) exec(ctx context.Context, message string) (driver.Result, error) {
+	return c.execAs(ctx, message, message)
+}
+
+// execAs sends message, which observers see as query.
+func (c *conn) execAs(ctx context.Context, query, message string) (driver.Result, error) {
 	stop, err := c.watch(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
 	c.wire.oneResult = false
+	start := time.Now()
 	result, err := c.pg.ExecContext(context.Background(), message, nil)
+	c.observed(ctx, start, query, err)
 	if err != nil {
 		return nil, withContextError(ctx, err)
 	}
 	return result, nil
+}
+
+func (c *conn) observed(ctx context.Context, start time.Time, query string, err error) {
+	if c.observe != nil {
+		c.observe(ctx, Message{Start: start, Duration: time.Since(start), Err: err, query: query})
+	}
 }
 
 // watch gets the connection ready for a message that is given up when ctx

@@ -42,6 +42,8 @@ type Config struct {
 	// QueryHooks see every statement of both handles as Bun built it, without
 	// the path in front.
 	QueryHooks []bun.QueryHook
+	// Observe is told of every message that is sent; may be nil.
+	Observe Observer
 }
 
 // DB is a pool of connections on which every statement names its schema.
@@ -78,7 +80,7 @@ func Open(cfg Config) (*DB, error) {
 		cfg.Logger = slog.Default()
 	}
 
-	pool := sql.OpenDB(&connector{target: target, lifetime: cfg.MaxConnLifetime})
+	pool := sql.OpenDB(&connector{target: target, lifetime: cfg.MaxConnLifetime, observe: cfg.Observe})
 	pool.SetMaxOpenConns(cfg.MaxOpenConns)
 	pool.SetMaxIdleConns(cfg.MaxOpenConns)
 	pool.SetConnMaxLifetime(cfg.MaxConnLifetime)

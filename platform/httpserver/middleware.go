@@ -18,8 +18,11 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tenonhq/tenon/platform/fault"
 )
@@ -28,6 +31,7 @@ import (
 // The order is the design: what is above sees what is below fail.
 func (rt *Router) chain() []func(http.Handler) http.Handler {
 	return []func(http.Handler) http.Handler{
+		rt.trace,        // around all that is measured
 		rt.identify,     // request id and state, which everything below reads
 		rt.clientIP(),   // before anything that logs or counts by address
 		rt.logAccess,    // sees the final status, also of panics
@@ -66,6 +70,23 @@ func (rt *Router) identify(next http.Handler) http.Handler {
 		w.Header().Set("X-Request-Id", id)
 		next.ServeHTTP(state.response, r.WithContext(context.WithValue(r.Context(), stateKey{}, state)))
 	})
+}
+
+// trace makes the request a span when there is somebody to tell. A trace goes on
+// from the client's only where a trusted proxy passed it.
+func (rt *Router) trace(next http.Handler) http.Handler {
+	if rt.config.Tracing == nil {
+		return next
+	}
+	return otelhttp.NewMiddleware("request",
+		otelhttp.WithTracerProvider(rt.config.Tracing),
+		otelhttp.WithPublicEndpointFn(func(r *http.Request) bool { return !rt.fromTrustedProxy(r) }),
+		// Asked when the request begins and again when it is over and was routed.
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
+			return strings.TrimSpace(r.Method + " " + routeOf(r.Context()))
+		}),
+		otelhttp.WithFilter(func(r *http.Request) bool { return r.URL.Path != healthPath && r.URL.Path != readyPath }),
+	)(next)
 }
 
 func (rt *Router) fromTrustedProxy(r *http.Request) bool {
@@ -109,13 +130,14 @@ func (rt *Router) logAccess(next http.Handler) http.Handler {
 					status = StatusClientClosedRequest
 				}
 			}
-			route := chi.RouteContext(r.Context()).RoutePattern()
+			route, took := routeOf(r.Context()), time.Since(start)
+			rt.observe(r, route, status, took)
 			attrs := []slog.Attr{
 				slog.String("request_id", state.id),
 				slog.String("method", r.Method),
 				slog.String("route", route),
 				slog.Int("status", status),
-				slog.Duration("duration", time.Since(start)),
+				slog.Duration("duration", took),
 				slog.Int("bytes", state.response.BytesWritten()),
 				slog.String("client_ip", middleware.GetClientIP(r.Context())),
 			}
@@ -127,6 +149,30 @@ func (rt *Router) logAccess(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// observe tells the metrics and the trace of a request that was answered.
+func (rt *Router) observe(r *http.Request, route string, status int, took time.Duration) {
+	answered := Answered{Method: r.Method, Route: route, Status: status, Duration: took}
+	for _, attr := range stateFrom(r.Context()).annotations() {
+		if attr.Key == TenantAttr {
+			answered.Tenant = attr.Value.String()
+		}
+	}
+	if rt.config.Observe != nil {
+		rt.config.Observe(r.Context(), answered)
+	}
+	span := trace.SpanFromContext(r.Context())
+	if !span.IsRecording() {
+		return
+	}
+	if route != "" {
+		span.SetAttributes(semconv.HTTPRoute(route))
+	}
+	span.SetAttributes(attribute.String("tenon.request_id", RequestID(r.Context())))
+	if answered.Tenant != "" {
+		span.SetAttributes(attribute.String("tenon.tenant", answered.Tenant))
+	}
 }
 
 // panicError is a panic on its way to the log.

@@ -72,6 +72,29 @@ func Annotate(ctx context.Context, attrs ...slog.Attr) {
 	state.attrs = append(state.attrs, attrs...)
 }
 
+// LogAttrs returns what ctx's request is known by so far: its id, its route, and
+// what [Annotate] added. It is nil outside of a request.
+func LogAttrs(ctx context.Context) []slog.Attr {
+	state := stateFrom(ctx)
+	if state == nil {
+		return nil
+	}
+	attrs := []slog.Attr{slog.String("request_id", state.id)}
+	if route := routeOf(ctx); route != "" {
+		attrs = append(attrs, slog.String("route", route))
+	}
+	return append(attrs, state.annotations()...)
+}
+
+// routeOf returns the pattern that ctx's request matched, as far as it was
+// routed.
+func routeOf(ctx context.Context) string {
+	if route := chi.RouteContext(ctx); route != nil {
+		return route.RoutePattern()
+	}
+	return ""
+}
+
 // errorsFrom returns the ErrorWriter of the router that ctx's request came
 // through.
 func errorsFrom(ctx context.Context) *ErrorWriter {

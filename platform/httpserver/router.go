@@ -13,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-chi/chi/v5"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Config is what the edge needs to know.
@@ -53,10 +54,30 @@ type Config struct {
 	// Limits bound how often somebody may ask. Those of persons and tenants need
 	// Caller.
 	Limits Limits
+	// Observe is told of every request once it was answered; may be nil.
+	Observe func(context.Context, Answered)
+	// Tracing makes every request a span; nil makes none.
+	Tracing trace.TracerProvider
 	// Idempotency remembers what POSTs with an Idempotency-Key were answered;
 	// without it the header does nothing. It needs Caller.
 	Idempotency IdempotencyStore
 }
+
+// Answered is a request that is over.
+type Answered struct {
+	Method string
+	// Route is the pattern that matched, such as "/api/tenants/{tenant}/projects";
+	// "" when none did.
+	Route string
+	// Status is what the client got, or would have got.
+	Status   int
+	Duration time.Duration
+	// Tenant is the id that [TenantAttr] had, "" without.
+	Tenant string
+}
+
+// TenantAttr is the attribute of [Annotate] that names the tenant.
+const TenantAttr = "tenant"
 
 // TenantParam is the path parameter that names the tenant; read it with
 // [PathParam].

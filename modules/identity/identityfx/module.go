@@ -2,6 +2,7 @@
 package identityfx
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/tenonhq/tenon/platform/config"
 	"github.com/tenonhq/tenon/platform/database"
 	"github.com/tenonhq/tenon/platform/httpserver"
+	"github.com/tenonhq/tenon/platform/telemetry"
 )
 
 // WebhookPath is where Clerk's webhooks are received. They prove where they
@@ -28,8 +30,8 @@ import (
 const WebhookPath = "/api/webhooks/clerk"
 
 // Module provides *identity.Service, *identity.Roster, *identity.Events, the gate
-// in front of everything that needs a session or a tenant, and the module's routes
-// to the group "mounts". From start to stop its worker applies webhooks and ended
+// in front of everything that needs a session or a tenant, the module's routes to
+// the group "mounts" and what it measures to "probes". From start to stop its worker applies webhooks and ended
 // sessions are noticed. What it stores stays inside.
 var Module = fx.Module("identity",
 	fx.Provide(
@@ -57,6 +59,7 @@ var Module = fx.Module("identity",
 		fx.Annotate(newPagesMounts, fx.ResultTags(`group:"mounts,flatten"`)),
 		fx.Annotate(newOperationsMount, fx.ResultTags(`group:"mounts"`)),
 		fx.Annotate(newWebhookMount, fx.ResultTags(`group:"mounts"`)),
+		fx.Annotate(newBacklogProbe, fx.ResultTags(`group:"probes"`)),
 	),
 	fx.Invoke(runWorker, runEndedSessions),
 )
@@ -64,9 +67,9 @@ var Module = fx.Module("identity",
 // clerkTimeout bounds one call of Clerk's Backend API.
 const clerkTimeout = 10 * time.Second
 
-func newBackend(c config.Config) clerksdk.Backend {
+func newBackend(c config.Config, tracing telemetry.Tracing) clerksdk.Backend {
 	return clerksdk.NewBackend(&clerksdk.BackendConfig{
-		HTTPClient: &http.Client{Timeout: clerkTimeout},
+		HTTPClient: &http.Client{Timeout: clerkTimeout, Transport: tracing.Client(http.DefaultTransport)},
 		URL:        clerksdk.String(c.ClerkAPIURL.JoinPath("v1").String()),
 		Key:        clerksdk.String(string(c.ClerkSecretKey)),
 	})
@@ -91,8 +94,32 @@ func newBrowserAuth(c config.Config, backend clerksdk.Backend, instance *clerk.I
 	})
 }
 
-func newWorker(inbox identity.Inbox, tx identity.Transactor, sync *identity.Sync, logger *slog.Logger) *identity.Worker {
-	return identity.NewWorker(inbox, tx, sync, clerk.Decode, logger)
+func newWorker(inbox identity.Inbox, tx identity.Transactor, sync *identity.Sync, tracing telemetry.Tracing, logger *slog.Logger) *identity.Worker {
+	worker := identity.NewWorker(inbox, tx, sync, clerk.Decode, logger)
+	worker.Wrap(func(ctx context.Context, event identity.InboxEvent, apply func(context.Context) error) error {
+		return tracing.Job(ctx, "webhook "+event.Type, apply)
+	})
+	return worker
+}
+
+// newBacklogProbe tells how many webhooks wait and for how long.
+func newBacklogProbe(events *identity.Events) telemetry.Probe {
+	return telemetry.Probe{Name: "webhooks", Read: func(ctx context.Context) ([]telemetry.Reading, error) {
+		backlog, err := events.Backlog(ctx)
+		if err != nil {
+			return nil, err
+		}
+		lag := 0.0
+		if !backlog.Oldest.IsZero() {
+			lag = time.Since(backlog.Oldest).Seconds()
+		}
+		const depth, help = "tenon_webhook_inbox_events", "Webhooks that are not done, by state."
+		return []telemetry.Reading{
+			{Name: depth, Help: help, Label: "state", LabelValue: string(identity.InboxPending), Value: float64(backlog.Pending)},
+			{Name: depth, Help: help, Label: "state", LabelValue: string(identity.InboxDead), Value: float64(backlog.Dead)},
+			{Name: "tenon_webhook_lag_seconds", Help: "How long the longest-waiting webhook has waited.", Value: lag},
+		}, nil
+	}}
 }
 
 // runWorker runs the worker for as long as the application does.

@@ -26,6 +26,7 @@ func RunInbox(t *testing.T, newStores func(t *testing.T) Stores) {
 		"a cancelled context changes nothing":        inboxCancelled,
 		"records are listed, the newest first":       inboxLists,
 		"an event is replayed":                       inboxReplays,
+		"what is not done is counted":                inboxCounts,
 	})
 }
 
@@ -305,4 +306,19 @@ func inboxReplays(s Stores, t *testing.T) {
 	if err := s.Inbox.Replay(t.Context(), "msg_none", at(0)); !errors.Is(err, identity.ErrNoEvent) {
 		t.Errorf("got %v", err)
 	}
+}
+
+func inboxCounts(s Stores, t *testing.T) {
+	backlog := func(want identity.InboxBacklog) {
+		t.Helper()
+		got, err := s.Inbox.Backlog(t.Context())
+		must(t, err)
+		same(t, "backlog", got, want)
+	}
+	backlog(identity.InboxBacklog{})
+	s.add(t, newEvent("msg_1", at(20)), newEvent("msg_2", at(10)), newEvent("msg_3", at(30)), newEvent("msg_4", at(5)))
+	must(t, s.Inbox.Fail(t.Context(), "msg_2", "later", at(1000)))
+	must(t, s.Inbox.Finish(t.Context(), "msg_3", identity.InboxIgnored))
+	must(t, s.Inbox.Fail(t.Context(), "msg_4", "never", time.Time{}))
+	backlog(identity.InboxBacklog{Pending: 2, Dead: 1, Oldest: at(10)})
 }

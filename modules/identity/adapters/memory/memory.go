@@ -489,6 +489,26 @@ func (i *Inbox) List(ctx context.Context, listing identity.InboxListing) ([]iden
 	return found[:min(len(found), listing.Limit)], nil
 }
 
+// Backlog implements [identity.Inbox].
+func (i *Inbox) Backlog(ctx context.Context) (backlog identity.InboxBacklog, err error) {
+	if err := ctx.Err(); err != nil {
+		return backlog, err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, row := range i.events {
+		switch row.state {
+		case identity.InboxDead:
+			backlog.Dead++
+		case identity.InboxPending:
+			if backlog.Pending++; backlog.Pending == 1 || row.ReceivedAt.Before(backlog.Oldest) {
+				backlog.Oldest = row.ReceivedAt
+			}
+		}
+	}
+	return backlog, nil
+}
+
 // Get implements [identity.Inbox].
 func (i *Inbox) Get(ctx context.Context, id string) (identity.InboxRecord, error) {
 	if err := ctx.Err(); err != nil {

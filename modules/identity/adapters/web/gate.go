@@ -120,7 +120,7 @@ func (g *Gate) Enter(next http.Handler) http.Handler {
 			g.refuse(w, r, err)
 			return
 		}
-		httpserver.Annotate(ctx, slog.String("tenant", access.Tenant.ID), slog.String("role", string(access.Member.Role)))
+		httpserver.Annotate(ctx, slog.String(httpserver.TenantAttr, access.Tenant.ID), slog.String("role", string(access.Member.Role)))
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
