@@ -61,6 +61,7 @@ func newCommand(s surroundings) *cli.Command {
 			migrateCommand(s),
 			tenantsCommand(s),
 			eventsCommand(s),
+			healthcheckCommand(s),
 			versionCommand(s),
 		},
 		Writer:         s.stdout,

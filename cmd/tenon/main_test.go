@@ -116,6 +116,18 @@ func TestServe(t *testing.T) {
 		return found
 	})
 	p := &product{readyLine: readyLine{URL: "http://" + address}}
+	healthcheck := func(want int, args ...string) string {
+		t.Helper()
+		code, stdout, stderr := execute(t, []string{"LISTEN_ADDR=" + address}, append([]string{"healthcheck"}, args...)...)
+		if code != want {
+			t.Errorf("healthcheck %v: exit %d: %s", args, code, stderr)
+		}
+		return stdout + stderr
+	}
+	healthcheck(0)
+	if said := healthcheck(exitFailed, "--ready"); !strings.Contains(said, "migrations") {
+		t.Error(said)
+	}
 	if got := p.call(t, "GET", "/healthz", "", nil); got.status != 200 {
 		t.Errorf("/healthz: %d %s", got.status, got.body)
 	}
@@ -134,5 +146,9 @@ func TestServe(t *testing.T) {
 	cancel()
 	if code := <-exit; code != 0 {
 		t.Errorf("exit %d: %s", code, log)
+	}
+	healthcheck(exitFailed)
+	if code, _, stderr := execute(t, []string{"LISTEN_ADDR=8080"}, "healthcheck"); code != exitUsage || !strings.Contains(stderr, "LISTEN_ADDR") {
+		t.Errorf("exit %d: %s", code, stderr)
 	}
 }

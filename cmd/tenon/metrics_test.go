@@ -51,4 +51,5 @@ func TestMetricsOfTheProduct(t *testing.T) {
 	if strings.Contains(text, acme.ID) || strings.Contains(text, "acme") {
 		t.Error("a tenant is a label")
 	}
+	checkDashboards(t, text)
 }

@@ -45,6 +45,14 @@ var _ driver.Connector = (*connector)(nil)
 // Driver is there for the interface; its connections would know no tenants.
 func (c *connector) Driver() driver.Driver { return refusingDriver{} }
 
+// The driver writes a line of its own to standard error, whatever form the log
+// has, about what it returns as an error as well.
+func init() { pgdriver.Logger = silence{} }
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
 type refusingDriver struct{}
 
 func (refusingDriver) Open(string) (driver.Conn, error) { return nil, ErrUnscoped }

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/tenonhq/tenon/platform/config"
+)
+
+const deployFolder = "../../platform/deploy"
+
+func deployFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(deployFolder, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+var (
+	metricPattern   = regexp.MustCompile(`\b(?:tenon|process|go)_[a-z_]+\b`)
+	variablePattern = regexp.MustCompile(`(?m)^\s+([A-Z][A-Z_]+):`)
+)
+
+// checkDashboards holds dashboard and alerts against what a product exports: an
+// alert on a metric that nobody has never fires.
+func checkDashboards(t *testing.T, exported string) {
+	t.Helper()
+	for _, name := range []string{"grafana.json", "alerts.yml"} {
+		asked := metricPattern.FindAllString(deployFile(t, name), -1)
+		if len(asked) == 0 {
+			t.Errorf("%s asks for nothing", name)
+		}
+		slices.Sort(asked)
+		for _, metric := range slices.Compact(asked) {
+			base := strings.TrimSuffix(strings.TrimSuffix(metric, "_bucket"), "_count")
+			if !strings.Contains(exported, " "+base+" ") && !isDeclared(t, base) {
+				t.Errorf("%s asks for %s, which nobody has", name, metric)
+			}
+		}
+	}
+}
+
+// isDeclared reports whether the telemetry package has a metric that shows once
+// something has happened.
+func isDeclared(t *testing.T, metric string) bool {
+	t.Helper()
+	source, err := os.ReadFile("../../platform/telemetry/metrics.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(source), `Name: "`+metric+`"`)
+}
+
+func TestDeploymentsSetVariablesThatThereAre(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{
+		// Of the other images.
+		"POSTGRES_USER": true, "POSTGRES_PASSWORD": true, "POSTGRES_DB": true,
+		"DB_HOST": true, "DB_USER": true, "DB_PASSWORD": true, "DB_NAME": true, "AUTH_TYPE": true, "POOL_MODE": true,
+		"LISTEN_PORT": true, "DEFAULT_POOL_SIZE": true, "SERVER_LIFETIME": true,
+	}
+	for _, variable := range config.Variables() {
+		known[variable.Name] = true
+	}
+	for _, name := range []string{"compose.yml", "kubernetes/tenon.yaml", "kubernetes/migrate.yaml"} {
+		text := deployFile(t, name)
+		decoder := yaml.NewDecoder(strings.NewReader(text))
+		documents := 0
+		for document := new(any); decoder.Decode(document) == nil; document = new(any) {
+			documents++
+		}
+		if documents == 0 || documents != strings.Count(text, "\n---\n")+1 {
+			t.Errorf("%s is not YAML: %d documents", name, documents)
+		}
+		for _, match := range variablePattern.FindAllStringSubmatch(text, -1) {
+			if !known[match[1]] {
+				t.Errorf("%s sets %s, which nobody reads", name, match[1])
+			}
+		}
+	}
+}
