@@ -661,3 +661,29 @@ func auditCommand(s surroundings) *cli.Command {
 		},
 	}
 }
+
+func adoptCommand(s surroundings) *cli.Command {
+	return &cli.Command{
+		Name:  "adopt",
+		Usage: "let the registry learn what a tenant's restored schema is",
+		Description: "After a schema was restored from a backup, its version is the backup's and the registry has another. This sets\n" +
+			"the registry to what the schema's own table of applied migrations says; `tenon migrate up --only` brings it on from there.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "only", Usage: "the `TENANTS` that were restored (slugs, ids or schemas, separated by commas)"},
+		},
+		Before:       withoutArguments,
+		OnUsageError: onUsageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			return withFleet(ctx, s, func(f *fleet) error {
+				adopted, err := f.engine.Adopt(ctx, names(cmd, "only"))
+				if err != nil {
+					return err
+				}
+				for _, a := range adopted {
+					fmt.Fprintf(s.stdout, "%s %s: the registry said %s, the schema says %s\n", a.Slug, a.Schema, a.From, a.To)
+				}
+				return nil
+			})
+		},
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/migrate"
 )
 
@@ -96,5 +97,45 @@ func TestAudit(t *testing.T) {
 		if !strings.Contains(m.Problem, want[m.Schema]) || want[m.Schema] == "" {
 			t.Errorf("%+v", m)
 		}
+	}
+}
+
+func TestAdopt(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 4)
+	engine := f.engine(t, v2)
+	if _, err := engine.Up(t.Context(), migrate.Options{Except: []string{"t000"}}); err != nil {
+		t.Fatal(err)
+	}
+	// As a restored backup leaves it: older than the registry says.
+	if _, err := f.db.Registry().ExecContext(t.Context(), `UPDATE tenants SET schema_version = '20260101000002' WHERE slug = 't000'`); err != nil {
+		t.Fatal(err)
+	}
+	f.exec(t, f.schemas[1], `DROP SCHEMA tenant_t001 CASCADE`)
+	f.exec(t, f.schemas[2], `UPDATE _migrations SET hash = 'h1:other'`)
+
+	for name, want := range map[string]fault.Kind{"t001": fault.Conflict, "t002": fault.Conflict, "nobody": fault.Invalid} {
+		if adopted, err := engine.Adopt(t.Context(), []string{"t000", name}); !fault.Is(err, want) || adopted != nil {
+			t.Errorf("with %s: %v, %v", name, adopted, err)
+		}
+	}
+	if _, err := engine.Adopt(t.Context(), nil); !fault.Is(err, fault.Invalid) {
+		t.Errorf("without names: %v", err)
+	}
+	if got := f.at(t, 1); len(got) != 0 {
+		t.Errorf("a refused adoption changed %v", got)
+	}
+	adopted, err := engine.Adopt(t.Context(), []string{"t000", "t003"})
+	if err != nil || len(adopted) != 2 || adopted[0].From != "20260101000002" || adopted[0].To != "20260101000001" || adopted[1].From != adopted[1].To {
+		t.Fatalf("%+v, %v", adopted, err)
+	}
+	if wrong, _, err := engine.Audit(t.Context(), migrate.Options{Only: []string{"t000", "t003"}}); err != nil || len(wrong) != 0 {
+		t.Errorf("%+v, %v", wrong, err)
+	}
+	if result, err := engine.Up(t.Context(), migrate.Options{Only: []string{"t000"}}); err != nil || len(result.Failures) != 0 {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if wrong, _, err := engine.Audit(t.Context(), migrate.Options{Only: []string{"t000"}}); err != nil || len(wrong) != 0 {
+		t.Errorf("once migrated: %+v, %v", wrong, err)
 	}
 }
