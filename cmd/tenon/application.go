@@ -48,7 +48,7 @@ type application struct {
 
 // newApplication builds the application without starting anything. Nothing
 // listens and nothing is connected until [application.serve].
-func newApplication(c config.Config, logger *slog.Logger, options ...fx.Option) (*application, error) {
+func newApplication(c config.Config, logger *slog.Logger) (*application, error) {
 	app := &application{config: c, logger: logger}
 	app.fx = fx.New(
 		fx.WithLogger(func() fxevent.Logger { return wiringLogger(logger) }),
@@ -57,7 +57,6 @@ func newApplication(c config.Config, logger *slog.Logger, options ...fx.Option) 
 			fx.Annotate(newRouter, fx.ParamTags("", "", "", "", "", "", "", `group:"mounts"`))),
 		fx.Invoke(fx.Annotate(measure, fx.ParamTags("", "", "", "", `group:"probes"`))),
 		modules.All,
-		fx.Options(options...),
 		fx.Populate(&app.router, &app.readiness, &app.engine, &app.metrics),
 		fx.StartTimeout(c.RequestTimeout),
 		fx.StopTimeout(c.ShutdownTimeout),

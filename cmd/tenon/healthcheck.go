@@ -51,7 +51,7 @@ func checkHealth(ctx context.Context, s surroundings, path string) error {
 	if err != nil {
 		return cli.Exit(fmt.Sprintf("nobody answers: %v", err), exitFailed)
 	}
-	defer response.Body.Close() //nolint:errcheck // read to its end, or not worth reading
+	defer response.Body.Close()
 	body := make([]byte, 1<<10)
 	n, _ := response.Body.Read(body) // what came with the status is enough
 	if response.StatusCode != http.StatusOK {
