@@ -212,11 +212,13 @@ func newDatabase(lifecycle fx.Lifecycle, c config.Config, metrics *telemetry.Met
 		return nil, err
 	}
 	lifecycle.Append(fx.StopHook(db.Close))
+	changes := background.New(func(ctx context.Context) { db.Changes().Run(ctx, string(c.DatabaseDirectURL), logger) })
+	lifecycle.Append(fx.StartStopHook(changes.Start, changes.Stop))
 	return db, nil
 }
 
 func newApplicationEngine(db *database.DB, c config.Config) (*migrate.Engine, error) {
-	return newEngine(db, migrate.WithDirectURL(string(c.DatabaseURL)))
+	return newEngine(db, migrate.WithDirectURL(string(c.DatabaseDirectURL)))
 }
 
 func newErrorWriter(logger *slog.Logger) *httpserver.ErrorWriter {

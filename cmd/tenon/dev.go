@@ -168,6 +168,7 @@ func devEnvironment(environ []string, ready readyLine, emulator *clerkdev.Emulat
 	decided := map[string]string{
 		"PUBLIC_URL":                    ready.URL,
 		"DATABASE_URL":                  ready.DatabaseURL,
+		"DATABASE_DIRECT_URL":           "",
 		"CLERK_SECRET_KEY":              ready.ClerkSecretKey,
 		"CLERK_PUBLISHABLE_KEY":         emulator.PublishableKey(),
 		"CLERK_WEBHOOK_SECRET":          ready.WebhookSecret,

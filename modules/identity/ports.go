@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/platform/fault"
 )
 
@@ -70,6 +71,33 @@ type Members interface {
 
 // ErrNoMember is what [Members] returns for somebody who never was a member.
 var ErrNoMember = fault.New(fault.NotFound, "There is no such member.")
+
+// Admissions remembers who got into which tenant, until something changes that could
+// decide otherwise, and for a short time at most.
+type Admissions interface {
+	// Now is the moment that what is read from now on is true since.
+	Now() Moment
+	// Find returns what was kept for a person and a slug, if it is still true.
+	Find(slug, accountID string) (Admission, bool)
+	// Keep keeps what was true since a moment, unless it changed meanwhile.
+	Keep(slug string, admission Admission, since Moment)
+}
+
+// Moment is a point in the order of changes.
+type Moment uint64
+
+// Admission is an active member of an active tenant.
+type Admission struct {
+	Tenant tenancy.Tenant
+	Member Member
+}
+
+// noAdmissions remembers nothing: every request reads what decides it.
+type noAdmissions struct{}
+
+func (noAdmissions) Now() Moment                           { return 0 }
+func (noAdmissions) Find(string, string) (Admission, bool) { return Admission{}, false }
+func (noAdmissions) Keep(string, Admission, Moment)        {}
 
 // Transactor runs fn in one transaction over the directory, the inbox, the
 // registry and every tenant's schema. An error or a panic of fn undoes

@@ -24,11 +24,17 @@ type Service struct {
 	sync      *Sync
 	log       *slog.Logger
 	now       func() time.Time
+
+	admissions Admissions
 }
+
+// Remember makes the service let people in again by what it knew a moment ago. It is
+// called before the service is used.
+func (s *Service) Remember(admissions Admissions) { s.admissions = admissions }
 
 // NewService returns a service over its ports.
 func NewService(tenants *tenancy.Service, directory Directory, members Members, provider Provider, sync *Sync, log *slog.Logger) *Service {
-	return &Service{tenants: tenants, directory: directory, members: members, provider: provider, sync: sync, log: log, now: time.Now}
+	return &Service{tenants: tenants, directory: directory, members: members, provider: provider, sync: sync, log: log, now: time.Now, admissions: noAdmissions{}}
 }
 
 // seenInterval is how exact a member's last-seen time is: more often it is not
@@ -47,11 +53,17 @@ const seenInterval = 5 * time.Minute
 // that the session names is asked for at the provider and brought in by the
 // same use case as the webhook's.
 func (s *Service) Enter(ctx context.Context, session Session, slug string) (context.Context, Access, error) {
+	since := s.admissions.Now()
+	if known, ok := s.admissions.Find(slug, session.AccountID); ok {
+		ctx, access := s.admit(ctx, Access{Session: session, Tenant: known.Tenant, Member: known.Member}, slug, since)
+		return ctx, access, nil
+	}
 	access, err := s.enter(ctx, session, slug)
 	if isUnknown(err) && session.ActiveOrganization.ID != "" && s.mayBeNew(ctx, session, slug) {
 		if err := s.observe(ctx, session); err != nil {
 			return ctx, Access{}, err
 		}
+		since = s.admissions.Now()
 		access, err = s.enter(ctx, session, slug)
 	}
 	if isUnknown(err) {
@@ -60,9 +72,18 @@ func (s *Service) Enter(ctx context.Context, session Session, slug string) (cont
 	if err != nil {
 		return ctx, Access{}, fault.Wrap("enter tenant", err)
 	}
-	ctx = NewAccessContext(tenant.NewContext(ctx, access.Tenant.Schema), access)
-	s.touch(ctx, access.Member)
+	s.admissions.Keep(slug, Admission{access.Tenant, access.Member}, since)
+	ctx, access = s.admit(ctx, access, slug, since)
 	return ctx, access, nil
+}
+
+// admit returns the context of somebody who was let in by what was true since.
+func (s *Service) admit(ctx context.Context, access Access, slug string, since Moment) (context.Context, Access) {
+	ctx = tenant.NewContext(ctx, access.Tenant.Schema)
+	if s.touch(ctx, &access.Member) {
+		s.admissions.Keep(slug, Admission{access.Tenant, access.Member}, since)
+	}
+	return NewAccessContext(ctx, access), access
 }
 
 // errNeverMember sets somebody who never was a member apart from somebody who
@@ -138,16 +159,19 @@ func (s *Service) observe(ctx context.Context, session Session) error {
 	return s.sync.Apply(ctx, observation)
 }
 
-// touch records that a member was seen. It must not stand in the way of what
-// they came for, so a failure is only logged.
-func (s *Service) touch(ctx context.Context, member Member) {
+// touch records that a member was seen, if that is due. It must not stand in the
+// way of what they came for, so a failure is only logged.
+func (s *Service) touch(ctx context.Context, member *Member) (touched bool) {
 	now := s.now()
 	if now.Sub(member.LastSeenAt) < seenInterval {
-		return
+		return false
 	}
 	if err := s.members.Touch(ctx, member.ID, now); err != nil {
 		s.log.WarnContext(ctx, "a member's last-seen time is not written", "error", err)
+		return false
 	}
+	member.LastSeenAt = now
+	return true
 }
 
 // Home returns the tenant that "/" leads to for a session: the active

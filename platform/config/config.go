@@ -35,10 +35,14 @@ type Config struct {
 	RateLimitTenant  int `env:"RATE_LIMIT_TENANT" envDefault:"6000" want:"a whole number from 0 to 1000000; 0 is no limit" example:"6000" doc:"Most requests a minute in one tenant"`
 
 	DatabaseURL          Secret        `env:"DATABASE_URL,required" want:"a postgres:// URL with a host and a database" example:"postgres://tenon:secret@localhost:5432/tenon?sslmode=verify-full" doc:"PostgreSQL, directly or through PgBouncer in transaction mode"`
+	DatabaseDirectURL    Secret        `env:"DATABASE_DIRECT_URL" want:"a postgres:// URL with a host and a database" example:"postgres://tenon:secret@localhost:5432/tenon?sslmode=verify-full" doc:"PostgreSQL itself, where DATABASE_URL leads through a pooler: for what needs a session, such as hearing of other processes' changes; by default DATABASE_URL"`
 	DatabaseMaxConns     int           `env:"DATABASE_MAX_CONNS" envDefault:"20" want:"a whole number from 1 to 1000" example:"20" doc:"Most connections this process opens"`
 	DatabaseConnLifetime time.Duration `env:"DATABASE_CONN_LIFETIME" envDefault:"5m" want:"a duration from 10s to 24h" example:"5m" doc:"Age at which a connection is replaced, which gives back the memory it holds for each tenant it has served"`
 
-	Operators        []string      `env:"OPERATORS" want:"email addresses or account ids, separated by commas" example:"ada@example.com,user_2abc" doc:"Who sees the operators' pages, such as /admin/fleet; nobody when it is empty"`
+	Operators       []string      `env:"OPERATORS" want:"email addresses or account ids, separated by commas" example:"ada@example.com,user_2abc" doc:"Who sees the operators' pages, such as /admin/fleet; nobody when it is empty"`
+	AccessCacheSize int           `env:"ACCESS_CACHE_SIZE" envDefault:"50000" want:"a whole number from 0 to 10000000; 0 keeps none" example:"50000" doc:"How many people's access to tenants is kept in memory; changes are heard of at once"`
+	AccessCacheTTL  time.Duration `env:"ACCESS_CACHE_TTL" envDefault:"30s" want:"a duration from 1s to 10m" example:"30s" doc:"How long access is kept at most, should a change not have been heard of"`
+
 	TenantPurgeAfter time.Duration `env:"TENANT_PURGE_AFTER" envDefault:"720h" want:"a duration from 1h to 87600h" example:"720h" doc:"How long the data of a deleted organization is kept"`
 
 	ClerkSecretKey             Secret   `env:"CLERK_SECRET_KEY,required" want:"a key that starts with sk_live_ or sk_test_" example:"sk_test_…" doc:"Secret key of the Clerk instance"`
@@ -160,6 +164,9 @@ func Load(environ []string) (Config, error) {
 		}
 		return Config{}, &Error{Problems: problems}
 	}
+	if c.DatabaseDirectURL == "" {
+		c.DatabaseDirectURL = c.DatabaseURL
+	}
 	if len(c.ClerkAuthorizedParties) == 0 {
 		c.ClerkAuthorizedParties = Origins{origin(c.PublicURL)}
 	}
@@ -238,8 +245,11 @@ var rules = []struct {
 	{"RATE_LIMIT_PERSON", func(c *Config) bool { return isLimit(c.RateLimitPerson) }},
 	{"RATE_LIMIT_TENANT", func(c *Config) bool { return isLimit(c.RateLimitTenant) }},
 	{"DATABASE_URL", func(c *Config) bool { return isDatabaseURL(string(c.DatabaseURL)) }},
+	{"DATABASE_DIRECT_URL", func(c *Config) bool { return c.DatabaseDirectURL == "" || isDatabaseURL(string(c.DatabaseDirectURL)) }},
 	{"DATABASE_MAX_CONNS", func(c *Config) bool { return c.DatabaseMaxConns >= 1 && c.DatabaseMaxConns <= 1000 }},
 	{"DATABASE_CONN_LIFETIME", func(c *Config) bool { return between(c.DatabaseConnLifetime, 10*time.Second, 24*time.Hour) }},
+	{"ACCESS_CACHE_SIZE", func(c *Config) bool { return c.AccessCacheSize >= 0 && c.AccessCacheSize <= 10_000_000 }},
+	{"ACCESS_CACHE_TTL", func(c *Config) bool { return between(c.AccessCacheTTL, time.Second, 10*time.Minute) }},
 	{"TENANT_PURGE_AFTER", func(c *Config) bool { return between(c.TenantPurgeAfter, time.Hour, 87600*time.Hour) }},
 	{"OPERATORS", func(c *Config) bool {
 		return !slices.ContainsFunc(c.Operators, func(who string) bool { return !isPerson(who) })

@@ -48,8 +48,9 @@ type Config struct {
 
 // DB is a pool of connections on which every statement names its schema.
 type DB struct {
-	bun    *bun.DB
-	logger *slog.Logger
+	bun     *bun.DB
+	logger  *slog.Logger
+	changes *Changes
 
 	tenants, registry bun.IDB
 }
@@ -90,7 +91,7 @@ func Open(cfg Config) (*DB, error) {
 	for _, hook := range cfg.QueryHooks {
 		bunDB = bunDB.WithQueryHook(hook)
 	}
-	db := &DB{bun: bunDB, logger: cfg.Logger}
+	db := &DB{bun: bunDB, logger: cfg.Logger, changes: new(Changes)}
 	db.tenants = &handle{db: db, scope: tenantScope}
 	db.registry = &handle{db: db, scope: registryScope}
 	return db, nil
@@ -153,6 +154,7 @@ type transaction struct {
 	tx         bun.Tx
 	bound      *boundary
 	savepoints *atomic.Int64 // names given out
+	announced  *announced
 }
 
 // Contexts of two databases do not meet.
@@ -181,7 +183,12 @@ func (db *DB) inTx(ctx context.Context, s scope, opts *sql.TxOptions, fn func(ct
 		return err
 	}
 	done = true
-	return Classify(withContextError(ctx, t.tx.Commit()))
+	err = Classify(withContextError(ctx, t.tx.Commit()))
+	// Of a commit that failed nobody may know whether it happened.
+	for _, schema := range t.announced.all() {
+		db.changes.tell(schema)
+	}
+	return err
 }
 
 func (db *DB) begin(ctx context.Context, s scope, opts *sql.TxOptions) (*transaction, error) {
@@ -194,7 +201,7 @@ func (db *DB) begin(ctx context.Context, s scope, opts *sql.TxOptions) (*transac
 	if err != nil {
 		return nil, err
 	}
-	return &transaction{tx: tx, bound: bound, savepoints: new(atomic.Int64)}, nil
+	return &transaction{tx: tx, bound: bound, savepoints: new(atomic.Int64), announced: new(announced)}, nil
 }
 
 func (db *DB) inSavepoint(ctx context.Context, outer *transaction, s scope, fn func(ctx context.Context) error) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/tenonhq/tenon/platform/cache"
 	"github.com/tenonhq/tenon/platform/database"
 	"github.com/tenonhq/tenon/platform/httpserver"
 )
@@ -140,6 +141,18 @@ func (c poolCollector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(poolWaited, prometheus.CounterValue, stats.WaitDuration.Seconds())
 	out <- prometheus.MustNewConstMetric(poolRetired, prometheus.CounterValue, float64(stats.MaxLifetimeClosed), "age")
 	out <- prometheus.MustNewConstMetric(poolRetired, prometheus.CounterValue, float64(stats.MaxIdleTimeClosed), "idle")
+}
+
+// Cache adds the figures of a cache.
+func (m *Metrics) Cache(name string, stats func() cache.Stats) {
+	labels := prometheus.Labels{"cache": name}
+	m.registry.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "tenon_cache_hits_total", Help: "How often a cache had what was asked for.", ConstLabels: labels},
+			func() float64 { return float64(stats().Hits) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "tenon_cache_misses_total", Help: "How often a cache had not what was asked for.", ConstLabels: labels},
+			func() float64 { return float64(stats().Misses) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tenon_cache_entries", Help: "How many entries a cache has.", ConstLabels: labels},
+			func() float64 { return float64(stats().Entries) }))
 }
 
 // Reading is the value of a gauge at this moment.

@@ -14,10 +14,12 @@ import (
 
 	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/modules/identity/adapters/bunrepo"
+	"github.com/tenonhq/tenon/modules/identity/adapters/cached"
 	"github.com/tenonhq/tenon/modules/identity/adapters/clerk"
 	"github.com/tenonhq/tenon/modules/identity/adapters/rest"
 	"github.com/tenonhq/tenon/modules/identity/adapters/svix"
 	"github.com/tenonhq/tenon/modules/identity/adapters/web"
+	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/platform/background"
 	"github.com/tenonhq/tenon/platform/config"
 	"github.com/tenonhq/tenon/platform/database"
@@ -52,7 +54,7 @@ var Module = fx.Module("identity",
 		web.NewMemberPages,
 	),
 	fx.Provide(
-		identity.NewService,
+		newService,
 		identity.NewRoster,
 		newEvents,
 		web.NewGate,
@@ -63,6 +65,21 @@ var Module = fx.Module("identity",
 	),
 	fx.Invoke(runWorker, runEndedSessions),
 )
+
+// newService returns the use cases with a cache that hears of changes, if one is
+// wanted.
+func newService(lifecycle fx.Lifecycle, c config.Config, db *database.DB, metrics *telemetry.Metrics, tenants *tenancy.Service, directory identity.Directory, members identity.Members, provider identity.Provider, sync *identity.Sync, logger *slog.Logger) *identity.Service {
+	service := identity.NewService(tenants, directory, members, provider, sync, logger)
+	if c.AccessCacheSize == 0 {
+		return service
+	}
+	admissions := cached.NewAdmissions(c.AccessCacheSize, c.AccessCacheTTL)
+	db.Changes().Subscribe(database.Subscriber{Changed: admissions.Forget, Listening: admissions.Switch})
+	metrics.Cache("access", admissions.Stats)
+	lifecycle.Append(fx.StopHook(admissions.Stop))
+	service.Remember(admissions)
+	return service
+}
 
 // clerkTimeout bounds one call of Clerk's Backend API.
 const clerkTimeout = 10 * time.Second

@@ -11,15 +11,20 @@ import (
 	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/platform/database"
 	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/tenant"
 )
 
 var _ identity.Members = (*Members)(nil)
 
-// Members implements [identity.Members].
-type Members struct{ db bun.IDB }
+// Members implements [identity.Members]. Whatever could change what somebody may do
+// is announced with the change.
+type Members struct {
+	db       bun.IDB
+	announce func(context.Context, tenant.Schema) error
+}
 
 // NewMembers returns the users of whichever tenant a context names.
-func NewMembers(db *database.DB) *Members { return &Members{db: db.Tenants()} }
+func NewMembers(db *database.DB) *Members { return &Members{db: db.Tenants(), announce: db.Announce} }
 
 type userRow struct {
 	bun.BaseModel `bun:"table:users,alias:u"`
@@ -118,7 +123,16 @@ func (m *Members) Put(ctx context.Context, members []identity.Member) error {
 	if database.IsUniqueViolation(err, "users_email_key") {
 		return fault.New(fault.Conflict, "Another member has this address.").WithCause(err)
 	}
-	return fault.Wrap("write members", database.Classify(err))
+	if err != nil {
+		return fault.Wrap("write members", database.Classify(err))
+	}
+	return fault.Wrap("write members", m.changed(ctx))
+}
+
+// changed announces the tenant of ctx, without which no statement got here.
+func (m *Members) changed(ctx context.Context) error {
+	schema, _ := tenant.FromContext(ctx)
+	return m.announce(ctx, schema)
 }
 
 // CompleteOnboarding implements [identity.Members].
@@ -131,8 +145,10 @@ func (m *Members) CompleteOnboarding(ctx context.Context, id, phone string) (ide
 			Set(`metadata = metadata || jsonb_build_object('onboardingComplete', true, 'phone', ?::text)`, phone)
 	}
 	var row userRow
-	err := query.Scan(ctx, &row)
-	return one(row, err)
+	if err := query.Scan(ctx, &row); err != nil {
+		return one(row, err)
+	}
+	return row.member(), fault.Wrap("complete onboarding", m.changed(ctx))
 }
 
 // Touch implements [identity.Members].

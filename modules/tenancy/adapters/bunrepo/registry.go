@@ -18,11 +18,16 @@ import (
 
 var _ tenancy.Registry = (*Registry)(nil)
 
-// Registry implements [tenancy.Registry].
-type Registry struct{ db bun.IDB }
+// Registry implements [tenancy.Registry]. Changes are announced with the change.
+type Registry struct {
+	db       bun.IDB
+	announce func(context.Context, tenant.Schema) error
+}
 
 // NewRegistry returns a registry over the handle for public tables.
-func NewRegistry(db *database.DB) *Registry { return &Registry{db: db.Registry()} }
+func NewRegistry(db *database.DB) *Registry {
+	return &Registry{db: db.Registry(), announce: db.Announce}
+}
 
 type tenantRow struct {
 	bun.BaseModel `bun:"table:tenants,alias:t"`
@@ -188,7 +193,10 @@ func (r *Registry) Update(ctx context.Context, t tenancy.Tenant) error {
 	if err != nil {
 		return fault.Wrap("update tenant", classify(err))
 	}
-	return affectedOne(result)
+	if err := affectedOne(result); err != nil {
+		return err
+	}
+	return fault.Wrap("update tenant", r.announce(ctx, t.Schema))
 }
 
 func classify(err error) error {
