@@ -26,10 +26,16 @@ func Path(t testing.TB, names ...string) string {
 			}
 		}
 	}
-	missing := strings.Join(names, " or ") + " is not installed"
-	if os.Getenv("TENON_REQUIRE_TOOLS") != "" {
-		t.Fatal(missing + ", and TENON_REQUIRE_TOOLS is set")
-	}
-	t.Skip(missing)
+	missing(t, strings.Join(names, " or ")+" is not installed")
 	return ""
+}
+
+// missing skips the test for what the machine lacks, or fails it where every
+// test has to run.
+func missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("TENON_REQUIRE_TOOLS") != "" {
+		t.Fatal(what + ", and TENON_REQUIRE_TOOLS is set")
+	}
+	t.Skip(what)
 }

@@ -1,6 +1,7 @@
 package clerk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -36,8 +37,6 @@ const (
 	SessionTokenIssuedBeforeUAT   Reason = "session-token-iat-before-client-uat"
 	DevBrowserSync                Reason = "dev-browser-sync"
 	DevBrowserMissing             Reason = "dev-browser-missing"
-	expiredOnOtherMethods         Reason = SessionTokenExpired + "-refresh-non-eligible-non-get"
-	expiredWithoutRefreshCookie   Reason = SessionTokenExpired + "-refresh-non-eligible-no-refresh-cookie"
 	maxRedirects                         = 3
 	developmentHandshakeLeeway           = 24 * time.Hour
 	supportedBackendAPIVersion           = "2026-05-12" // the one of the SDK, which does not export it
@@ -73,9 +72,9 @@ type BrowserAuthConfig struct {
 }
 
 // BrowserAuth decides who a request comes from, by bearer token or cookies. It
-// follows authenticateRequest of @clerk/backend rule by rule, but for what
-// concerns satellite domains and refresh cookies, which are not used here. It is
-// safe for concurrent use.
+// follows authenticateRequest of @clerk/backend rule by rule. Where it does not, as
+// in all that concerns satellite domains, the oracle's test says why. It is safe
+// for concurrent use.
 type BrowserAuth struct {
 	instance *Instance
 	verifier *Verifier
@@ -95,7 +94,7 @@ func (b *BrowserAuth) Authenticate(r *http.Request) Decision {
 	if raw := q.bearer; raw != "" {
 		session, err := b.verifier.Verify(r.Context(), raw)
 		if err != nil {
-			return q.refused(err)
+			return b.refused(r.Context(), q, err)
 		}
 		return Decision{State: SignedIn, Session: session}
 	}
@@ -111,7 +110,7 @@ func (b *BrowserAuth) Authenticate(r *http.Request) Decision {
 func (b *BrowserAuth) byCookies(ctx context.Context, q *query) Decision {
 	uat, raw := parseInt(q.cookies.get(cookieClientUAT)), q.session
 	switch {
-	case b.instance.development && q.url.Query().Has(cookieDevBrowser):
+	case b.instance.development && q.syncsDevBrowser:
 		return q.handshake(DevBrowserSync)
 	case b.instance.development && q.devBrowser == "":
 		return q.handshake(DevBrowserMissing)
@@ -135,7 +134,7 @@ func (b *BrowserAuth) byCookies(ctx context.Context, q *query) Decision {
 	}
 	session, err := b.verifier.Verify(ctx, raw)
 	if err != nil {
-		return q.refused(err)
+		return b.refused(ctx, q, err)
 	}
 	return Decision{State: SignedIn, Session: session}
 }
@@ -147,14 +146,17 @@ type query struct {
 	url      *url.URL // under the public origin
 	accept   string
 	dest     string // Sec-Fetch-Dest
+	header   http.Header
 
-	bearer         string
-	cookies        instanceCookies
-	session        string // from the cookies
-	devBrowser     string
-	nonce          string
-	handshakeToken string
-	redirects      int
+	bearer          string
+	cookies         instanceCookies
+	session         string // from the cookies
+	refreshToken    string
+	devBrowser      string
+	syncsDevBrowser bool // the address brings it
+	nonce           string
+	handshakeToken  string
+	redirects       int
 }
 
 func (b *BrowserAuth) query(r *http.Request) *query {
@@ -167,22 +169,24 @@ func (b *BrowserAuth) query(r *http.Request) *query {
 		url:      &address,
 		accept:   r.Header.Get("Accept"),
 		dest:     r.Header.Get("Sec-Fetch-Dest"),
+		header:   r.Header,
 		bearer:   bearer(r.Header.Get("Authorization")),
 		cookies:  jar,
 		session:  jar.get(cookieSession),
+		// Clients that know refresh tokens know suffixes.
+		refreshToken: jar.jar[cookieRefresh+"_"+jar.suffix],
 	}
-	parameters := address.Query()
-	first := func(values ...string) string {
-		for _, value := range values {
-			if value != "" {
-				return value
-			}
+	parameters := parametersOf(&address)
+	first := func(name, cookie string) string {
+		if value, _ := valueOf(parameters, name); value != "" {
+			return value
 		}
-		return ""
+		return cookie
 	}
-	q.devBrowser = first(parameters.Get(cookieDevBrowser), jar.get(cookieDevBrowser))
-	q.nonce = first(parameters.Get(cookieHandshakeNonce), jar.jar[cookieHandshakeNonce])
-	q.handshakeToken = first(parameters.Get(cookieHandshake), jar.jar[cookieHandshake])
+	_, q.syncsDevBrowser = valueOf(parameters, cookieDevBrowser)
+	q.devBrowser = first(cookieDevBrowser, jar.get(cookieDevBrowser))
+	q.nonce = first(cookieHandshakeNonce, jar.jar[cookieHandshakeNonce])
+	q.handshakeToken = first(cookieHandshake, jar.jar[cookieHandshake])
 	q.redirects, _ = strconv.Atoi(jar.jar[cookieRedirectCount])
 	return q
 }
@@ -202,18 +206,19 @@ func bearer(header string) string {
 }
 
 // refused decides about a request whose token was refused. Only time can be
-// mended by a handshake.
-func (q *query) refused(err error) Decision {
+// mended, by a refresh or a handshake.
+func (b *BrowserAuth) refused(ctx context.Context, q *query, err error) Decision {
 	refusal, ok := errors.AsType[*TokenError](err)
 	if !ok {
 		return Decision{State: SignedOut, Reason: KeysUnavailable, Err: err}
 	}
 	switch refusal.Reason {
 	case TokenExpired:
-		if q.method != http.MethodGet {
-			return q.handshake(expiredOnOtherMethods)
+		decision, why := b.refresh(ctx, q)
+		if why != "" {
+			return q.handshake(SessionTokenExpired + "-refresh-" + Reason(why))
 		}
-		return q.handshake(expiredWithoutRefreshCookie)
+		return decision
 	case TokenNotActiveYet:
 		return q.handshake(SessionTokenNotActiveYet)
 	case TokenIssuedInTheFuture:
@@ -250,6 +255,9 @@ func (q *query) isNavigation() bool {
 	return q.dest == "document" || q.dest == "iframe"
 }
 
+// anyToken is the token of the request, that of the cookies first.
+func (q *query) anyToken() string { return cmp.Or(q.session, q.bearer) }
+
 func (q *query) handshakeURL(reason Reason) string {
 	parameters := url.Values{
 		"redirect_url":        {without(q.url, cookieDevBrowser, queryLegacyBrowser)},
@@ -258,11 +266,8 @@ func (q *query) handshakeURL(reason Reason) string {
 		"__clerk_hs_reason":   {string(reason)},
 		"format":              {"nonce"},
 	}
-	for _, token := range []string{q.session, q.bearer} {
-		if token != "" {
-			parameters.Set(cookieSession, token)
-			break
-		}
+	if token := q.anyToken(); token != "" {
+		parameters.Set(cookieSession, token)
 	}
 	if q.instance.development && q.devBrowser != "" {
 		parameters.Set(cookieDevBrowser, q.devBrowser)
@@ -270,15 +275,4 @@ func (q *query) handshakeURL(reason Reason) string {
 	target := q.instance.frontendAPI.JoinPath("v1/client/handshake")
 	target.RawQuery = parameters.Encode()
 	return target.String()
-}
-
-// without returns address without some query parameters.
-func without(address *url.URL, names ...string) string {
-	stripped := *address
-	parameters := stripped.Query()
-	for _, name := range names {
-		parameters.Del(name)
-	}
-	stripped.RawQuery = parameters.Encode()
-	return stripped.String()
 }

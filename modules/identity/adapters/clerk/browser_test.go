@@ -22,11 +22,16 @@ import (
 type handshakeBackend struct {
 	jwksBackend
 
-	nonces map[string][]string
+	nonces    map[string][]string
+	refreshes map[string][]string // cookies by refresh token
 }
 
 func (b *handshakeBackend) Call(ctx context.Context, request *sdk.APIRequest, into sdk.ResponseReader) error {
-	if request.Path != "/clients/handshake_payload" {
+	switch request.Path {
+	case "/clients/handshake_payload":
+	case "/sessions/sess_1/refresh", "/sessions/sess_2/refresh":
+		return b.refresh(request, into)
+	default:
 		return b.jwksBackend.Call(ctx, request, into)
 	}
 	nonce := request.Params.ToQuery().Get("nonce")
@@ -36,6 +41,28 @@ func (b *handshakeBackend) Call(ctx context.Context, request *sdk.APIRequest, in
 	}
 	delete(b.nonces, nonce)
 	body, err := json.Marshal(map[string]any{"directives": directives})
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(body, into)
+}
+
+func (b *handshakeBackend) refresh(request *sdk.APIRequest, into sdk.ResponseReader) error {
+	sent, err := json.Marshal(request.Params)
+	if err != nil {
+		return err
+	}
+	var params struct {
+		RefreshToken string `json:"refresh_token"`
+	}
+	if err := json.Unmarshal(sent, &params); err != nil {
+		return err
+	}
+	cookies, ok := b.refreshes[params.RefreshToken]
+	if !ok {
+		return &sdk.APIErrorResponse{HTTPStatusCode: http.StatusUnauthorized, Errors: []sdk.Error{{Code: "refresh_token_invalid"}}}
+	}
+	body, err := json.Marshal(map[string]any{"cookies": cookies})
 	if err != nil {
 		return err
 	}
@@ -161,6 +188,35 @@ func TestHandshakeTokens(t *testing.T) {
 				t.Errorf("cookies %q", decision.Cookies)
 			}
 		})
+	}
+}
+
+// TestAHandshakeByCookieIsNoRedirect: the same address would bring it again.
+func TestAHandshakeByCookieIsNoRedirect(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"live", "test"} {
+		b := newBrowser(t, kind)
+		session := b.key.sign(t, sessionClaims(time.Now(), nil), nil)
+		b.backend.nonces["nonce_1"] = []string{"__session=" + session + "; Path=/"}
+		r := navigation("/acme?q=%zz&a;b", "__clerk_handshake_nonce=nonce_1", "__clerk_db_jwt=dvb_1")
+		if decision := b.Authenticate(r); decision.State != clerk.SignedIn || decision.Redirect != "" || len(decision.Cookies) != 1 {
+			t.Errorf("%s: %+v", kind, decision)
+		}
+	}
+}
+
+// TestAnAddressComesBackToTheLetter holds for parameters that net/url would drop
+// or put in order.
+func TestAnAddressComesBackToTheLetter(t *testing.T) {
+	t.Parallel()
+	b := newBrowser(t, "test")
+	decision := b.Authenticate(navigation("/acme/projects?z=%zz&q=a;b&a=1&__clerk_db_jwt=dvb_1&q=&+", "__client_uat=1"))
+	target, err := url.Parse(decision.Redirect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := target.Query().Get("redirect_url"), testOrigin+"/acme/projects?z=%zz&q=a;b&a=1&q=&+"; got != want {
+		t.Errorf("back to %s, want %s", got, want)
 	}
 }
 

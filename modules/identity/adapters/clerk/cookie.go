@@ -1,7 +1,6 @@
 package clerk
 
 import (
-	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 // Cookies of a Clerk instance; some have the same name as a query parameter.
 const (
 	cookieSession        = "__session"
+	cookieRefresh        = "__refresh"
 	cookieClientUAT      = "__client_uat" // seconds; 0 is signed out
 	cookieDevBrowser     = "__clerk_db_jwt"
 	cookieHandshake      = "__clerk_handshake"
@@ -132,20 +132,24 @@ func truthy(value any) bool {
 }
 
 // parseInt reads a number as JavaScript's parseInt does: as far as there are
-// digits, 0 without any.
+// digits, which are hexadecimal after 0x, and 0 without any.
 func parseInt(text string) float64 {
 	text = strings.TrimSpace(text)
 	digits, negative := strings.CutPrefix(text, "-")
 	if !negative {
 		digits = strings.TrimPrefix(text, "+")
 	}
-	end := 0
-	for end < len(digits) && '0' <= digits[end] && digits[end] <= '9' {
-		end++
+	base := 10
+	if len(digits) > 1 && strings.EqualFold(digits[:2], "0x") {
+		base, digits = 16, digits[2:]
 	}
-	number, err := strconv.ParseFloat(digits[:end], 64)
-	if err != nil && !math.IsInf(number, 0) {
-		return 0
+	var number float64
+	for i := range digits {
+		digit, err := strconv.ParseUint(digits[i:i+1], base, 8)
+		if err != nil {
+			break
+		}
+		number = number*float64(base) + float64(digit)
 	}
 	if negative {
 		return -number

@@ -31,8 +31,10 @@ func (b *BrowserAuth) resolve(ctx context.Context, q *query) (decision Decision,
 		}
 	}
 	decision = Decision{State: SignedOut, Reason: SessionTokenMissing, Cookies: printable(directives)}
-	if q.url.Query().Has(cookieHandshake) || q.url.Query().Has(cookieHandshakeNonce) || b.instance.development {
-		decision.Redirect = without(q.url, cookieHandshake, cookieHandshakeNonce, cookieDevBrowser, queryHelp)
+	// A handshake that came by cookie leaves nothing behind in the address, and a
+	// redirect to the same one would bring it again.
+	if clean := without(q.url, cookieHandshake, cookieHandshakeNonce, cookieDevBrowser, queryHelp); clean != q.url.String() {
+		decision.Redirect = clean
 	}
 	raw := sessionOf(decision.Cookies)
 	if raw == "" {
@@ -100,7 +102,7 @@ func (p nonceParams) ToMultipart() ([]byte, string, error) { return nil, "", nil
 // is signed like a session token and of its category: a template's token could
 // carry a "handshake" claim of its author's making.
 func (v *Verifier) verifyHandshake(ctx context.Context, raw string) ([]string, error) {
-	decoded, err := decodeToken(raw)
+	decoded, err := decodeTokenUpTo(maxHandshakeTokenBytes, raw)
 	if err != nil {
 		return nil, refuse(TokenInvalid, err)
 	}

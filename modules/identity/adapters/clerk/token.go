@@ -9,9 +9,13 @@ import (
 	"time"
 )
 
-// maxTokenBytes bounds what is decoded before any signature was checked.
-// Browsers drop cookies over 4 KiB, so no session token is longer.
-const maxTokenBytes = 8 << 10
+// Bounds of what is decoded before any signature was checked. Browsers drop
+// cookies over 4 KiB, so no session token is longer; a handshake's token holds
+// several of them, in base64 once more.
+const (
+	maxTokenBytes          = 8 << 10
+	maxHandshakeTokenBytes = 4 * maxTokenBytes
+)
 
 // Token categories, in the protected header. Clerk signs several classes of
 // tokens with one key; only the category tells them apart.
@@ -30,11 +34,13 @@ type token struct {
 
 var errMalformed = errors.New("not a JSON web token")
 
-// decodeToken takes a token apart as Clerk's backend library does: three parts
-// of base64url, padded or not, the first two JSON objects.
-func decodeToken(raw string) (token, error) {
-	if len(raw) > maxTokenBytes {
-		return token{}, fmt.Errorf("%w: %d bytes are over the limit of %d", errMalformed, len(raw), maxTokenBytes)
+// decodeToken takes a token apart: three parts of base64url without padding, as
+// RFC 7515 has it, the first two JSON objects.
+func decodeToken(raw string) (token, error) { return decodeTokenUpTo(maxTokenBytes, raw) }
+
+func decodeTokenUpTo(limit int, raw string) (token, error) {
+	if len(raw) > limit {
+		return token{}, fmt.Errorf("%w: %d bytes are over the limit of %d", errMalformed, len(raw), limit)
 	}
 	parts := strings.Split(raw, ".")
 	if len(parts) != 3 {
@@ -63,7 +69,7 @@ func decodeBase64URL(part string) ([]byte, error) {
 	if strings.ContainsAny(part, "\r\n") { // which encoding/base64 skips
 		return nil, base64.CorruptInputError(strings.IndexAny(part, "\r\n"))
 	}
-	return base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(part, "="))
+	return base64.RawURLEncoding.Strict().DecodeString(part)
 }
 
 func (t token) keyID() string     { return text(t.header["kid"]) }

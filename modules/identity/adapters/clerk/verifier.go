@@ -27,8 +27,8 @@ type VerifierConfig struct {
 	// Issuer is the only issuer accepted, to the letter.
 	Issuer string
 	// AuthorizedParties are the origins whose pages may have asked for the
-	// token (its azp claim). Tokens made by the Backend API name none and
-	// pass. An empty list checks nothing.
+	// token (its azp claim). Tokens made by the Backend API have no such claim
+	// and pass; one that is empty does not. An empty list checks nothing.
 	AuthorizedParties []string
 	// Leeway defaults to [DefaultLeeway].
 	Leeway time.Duration
@@ -149,7 +149,7 @@ func (v *Verifier) checkClaims(claims map[string]any, now time.Time, leeway time
 	if text(claims["sub"]) == "" {
 		return refusef(TokenVerificationFailed, "no sub claim")
 	}
-	if party := text(claims["azp"]); party != "" && len(v.parties) > 0 && !slices.Contains(v.parties, party) {
+	if party, ok := claims["azp"]; ok && len(v.parties) > 0 && !slices.Contains(v.parties, text(party)) {
 		return refusef(TokenUnauthorizedParty, "made for another origin")
 	}
 	if text(claims["iss"]) != v.issuer {

@@ -108,6 +108,7 @@ func TestVerifyClosesWhatTheSDKLeavesOpen(t *testing.T) {
 		"exp beyond all calendars":  {claims: map[string]any{"exp": int64(1) << 60}, want: clerk.TokenVerificationFailed},
 		"another instance's issuer": {claims: map[string]any{"iss": "https://clerk.evil.example"}, want: clerk.TokenInvalidIssuer},
 		"a look-alike issuer":       {claims: map[string]any{"iss": "https://x.clerk.accounts.evil.example"}, want: clerk.TokenInvalidIssuer},
+		"an origin that is empty":   {claims: map[string]any{"azp": ""}, want: clerk.TokenUnauthorizedParty},
 		"another origin":            {claims: map[string]any{"azp": "https://evil.example.com"}, want: clerk.TokenUnauthorizedParty},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,6 +169,7 @@ func TestVerifyRefusesForgeries(t *testing.T) {
 		"two parts":                    {parts[0] + "." + parts[1], clerk.TokenInvalid},
 		"truncated":                    {good[:len(good)-1], clerk.TokenInvalid},
 		"no signature":                 {parts[0] + "." + parts[1] + ".", clerk.TokenInvalidSignature},
+		"padded":                       {parts[0] + "==." + parts[1] + "." + parts[2], clerk.TokenInvalid},
 		"newline":                      {parts[0] + "\n." + parts[1] + "." + parts[2], clerk.TokenInvalid},
 		"null header":                  {"bnVsbA." + parts[1] + "." + parts[2], clerk.TokenInvalid},
 		"claims no object":             {parts[0] + ".WzFd." + parts[2], clerk.TokenInvalid},
@@ -231,6 +233,21 @@ func TestVerifyPicksUpARotatedKey(t *testing.T) {
 			t.Errorf("the removed key: %q", got)
 		}
 	})
+}
+
+// TestKeysAreTheInstancesOwn: the SDK's middleware keeps one cache for the whole
+// process by key id, where a key of one instance is good for another's tokens.
+func TestKeysAreTheInstancesOwn(t *testing.T) {
+	t.Parallel()
+	here, elsewhere := newKey(t, "ins_1"), signingKey{newKey(t, "ins_2").PrivateKey, "ins_1"}
+	ours, theirs := newVerifier(&jwksBackend{keys: []signingKey{here}}), newVerifier(&jwksBackend{keys: []signingKey{elsewhere}})
+	now := time.Now()
+	if _, err := theirs.Verify(t.Context(), elsewhere.sign(t, sessionClaims(now, nil), nil)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ours.Verify(t.Context(), elsewhere.sign(t, sessionClaims(now, nil), nil)); reasonOf(err) != clerk.TokenInvalidSignature {
+		t.Errorf("the other instance's token: %v", err)
+	}
 }
 
 func TestVerifyForgetsARemovedKey(t *testing.T) {
