@@ -60,6 +60,7 @@ func newCommand(s surroundings) *cli.Command {
 			serveCommand(s),
 			migrateCommand(s),
 			tenantsCommand(s),
+			seedCommand(s),
 			eventsCommand(s),
 			healthcheckCommand(s),
 			versionCommand(s),

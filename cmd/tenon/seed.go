@@ -1,255 +1,247 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
-	"slices"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
 
-	"github.com/clerk/clerk-sdk-go/v2"
-	"github.com/clerk/clerk-sdk-go/v2/organization"
-	"github.com/clerk/clerk-sdk-go/v2/organizationmembership"
-	"github.com/clerk/clerk-sdk-go/v2/session"
-	"github.com/clerk/clerk-sdk-go/v2/user"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/schollz/progressbar/v3"
+	"github.com/urfave/cli/v3"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tenonhq/tenon/modules/identity"
+	identityrepo "github.com/tenonhq/tenon/modules/identity/adapters/bunrepo"
+	"github.com/tenonhq/tenon/modules/tenancy"
+	"github.com/tenonhq/tenon/modules/tenancy/adapters/bunrepo"
+	"github.com/tenonhq/tenon/platform/tenant"
 )
 
-// demoPassword is everybody's in the demo.
-const demoPassword = "tenon-demo-password"
-
-type demoOrganization struct {
-	name, slug string
-	people     []demoPerson // the first one creates the organization
-}
-
-type demoPerson struct {
-	first, last, email string
-	role               string // here, for the reader
-	clerkRole          string // at the identity provider
-	projects           []demoProject
-}
-
-type demoProject struct {
-	Name        string `json:"name"`
-	Slug        string `json:"slug"` // given, so that a second attempt finds it taken
-	Description string `json:"description,omitempty"`
-	IsPublic    bool   `json:"is_public,omitempty"`
-	Status      string `json:"status,omitempty"`
-}
-
-// demo is what `tenon dev` starts with: two organizations with people of every
-// role, one of whom belongs to both.
-var demo = []demoOrganization{
-	{"Acme", "acme", []demoPerson{
-		{"Ada", "Lovelace", "ada@acme.example", "owner", "org:admin", []demoProject{
-			{Name: "Website relaunch", Slug: "website-relaunch", Description: "New pages, new pictures, the same promise.", IsPublic: true},
-			{Name: "Board papers", Slug: "board-papers", Description: "Numbers and plans for the third quarter."},
-			{Name: "Trade fair Hannover", Slug: "trade-fair-hannover", Description: "Booth, travel and the demo that must not fail.", IsPublic: true, Status: "archived"},
-		}},
-		{"Alan", "Turing", "alan@acme.example", "admin", "org:admin", []demoProject{
-			{Name: "Move to the new office", Slug: "move-to-the-new-office", Description: "Lease ends in March. Desks, network, plants."},
-			{Name: "Hiring plan", Slug: "hiring-plan", Description: "Four engineers and somebody who answers the phone."},
-		}},
-		{"Grace", "Hopper", "grace@acme.example", "member", "org:member", []demoProject{
-			{Name: "Compiler upgrade", Slug: "compiler-upgrade", Description: "From the old version to the one after the next.", IsPublic: true},
-			{Name: "Bug hunt", Slug: "bug-hunt", Description: "There is a moth in relay 70."},
-		}},
-		{"Vera", "Rubin", "vera@acme.example", "viewer", "org:viewer", nil},
-	}},
-	{"Testcorp", "testcorp", []demoPerson{
-		{"Margaret", "Hamilton", "margaret@testcorp.example", "owner", "org:admin", []demoProject{
-			{Name: "Guidance computer", Slug: "guidance-computer", Description: "Every alarm has a number, and 1202 is fine.", IsPublic: true},
-			{Name: "Flight rules", Slug: "flight-rules", Description: "What to do when nobody knows what to do."},
-		}},
-		{"Edsger", "Dijkstra", "edsger@testcorp.example", "admin", "org:admin", []demoProject{
-			{Name: "Shortest path", Slug: "shortest-path", Description: "Between two places, with weights.", IsPublic: true},
-		}},
-		{"Barbara", "Liskov", "barbara@testcorp.example", "member", "org:member", []demoProject{
-			{Name: "Substitution", Slug: "substitution", Description: "Anything that works for the base works for the rest."},
-		}},
-		{"Ada", "Lovelace", "ada@acme.example", "viewer", "org:viewer", nil},
-	}},
-}
-
-// seedDemo makes the demo through the interfaces that everybody has: Clerk's
-// Backend API and the product's REST API. One that was interrupted is completed;
-// one that was completed is left as people have changed it since.
-func seedDemo(ctx context.Context, ready readyLine) error {
-	s := newSeeder(ready)
-	for _, o := range demo {
-		if err := s.organization(ctx, o); err != nil {
-			return fmt.Errorf("%s: %w", o.slug, err)
-		}
+func seedCommand(s surroundings) *cli.Command {
+	return &cli.Command{
+		Name:  "seed",
+		Usage: "fill a database with tenants, people and projects, to measure and to try things on",
+		Description: "Works on DATABASE_URL; without it, on the database of `tenon dev`. The same flags make the same data, and what\n" +
+			"is there already is left as it is, so an interrupted seeding goes on where it was.\n\n" +
+			"Clerk knows nothing of these organizations (their ids begin with org_seed): use a database that you can throw away.",
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "tenants", Value: 10, Usage: "make `N` tenants"},
+			&cli.IntFlag{Name: "projects", Value: 20, Usage: "give each tenant `M` projects"},
+			&cli.IntFlag{Name: "users", Value: 5, Usage: "give each tenant `K` people, the first of them its owner"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "choose names and dates by `NUMBER`"},
+			&cli.IntFlag{Name: "workers", Value: 2 * runtime.NumCPU(), Usage: "make `N` tenants at once"},
+		},
+		Before:       withoutArguments,
+		OnUsageError: onUsageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			plan := seedPlan{
+				tenants: cmd.Int("tenants"), projects: cmd.Int("projects"), users: cmd.Int("users"), workers: cmd.Int("workers"),
+				seed: cmd.Uint64("seed"), now: time.Now().UTC().Truncate(24 * time.Hour),
+			}
+			for _, flag := range []struct {
+				name             string
+				value, low, high int
+			}{
+				{"tenants", plan.tenants, 1, 1_000_000}, {"projects", plan.projects, 0, 1_000_000},
+				{"users", plan.users, 1, 10_000}, {"workers", plan.workers, 1, 64},
+			} {
+				if flag.value < flag.low || flag.value > flag.high {
+					return usageError("--%s: want a number from %d to %d", flag.name, flag.low, flag.high)
+				}
+			}
+			return plan.run(ctx, s)
+		},
 	}
+}
+
+// seedPlan is what to make.
+type seedPlan struct {
+	tenants, projects, users, workers int
+	seed                              uint64
+	now                               time.Time // what dates are before
+}
+
+func (p seedPlan) run(ctx context.Context, s surroundings) error {
+	db, url, closeDB, err := openOperatorDatabase(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer closeDB()
+	engine, err := newEngine(db)
+	if err != nil {
+		return err
+	}
+	if err := engine.Check(ctx); err != nil {
+		return err
+	}
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return cli.Exit("DATABASE_URL: it is not valid", exitUsage)
+	}
+	config.MaxConns = int32(p.workers) //nolint:gosec // at most 64
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	tenants := tenancy.NewService(bunrepo.NewRegistry(db), engine, db)
+	sync := identity.NewSync(db, identityrepo.NewDirectory(db), identityrepo.NewMembers(db), tenants)
+
+	began := time.Now()
+	report := newSeedProgress(s, p.tenants)
+	group, working := errgroup.WithContext(ctx)
+	group.SetLimit(p.workers)
+	for n := range p.tenants {
+		if working.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			if err := p.tenant(working, n, tenants, sync, pool); err != nil {
+				return fmt.Errorf("tenant %d: %w", n, err)
+			}
+			report.done()
+			return nil
+		})
+	}
+	err = group.Wait()
+	made := report.finish()
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("%s of %d seeded; the same command goes on: %w", count(made), p.tenants, err)
+	}
+	took := time.Since(began)
+	fmt.Fprintf(s.stderr, "Seeded %s, each with %d people and %d projects, in %.1f s.\n", count(p.tenants), p.users, p.projects, took.Seconds())
 	return nil
 }
 
-// seeder drives the product from outside.
-type seeder struct {
-	users         *user.Client
-	organizations *organization.Client
-	memberships   *organizationmembership.Client
-	sessions      *session.Client
-	url           string
-}
-
-func newSeeder(ready readyLine) seeder {
-	client := &clerk.ClientConfig{BackendConfig: clerk.BackendConfig{
-		URL: clerk.String(ready.ClerkAPIURL + "/v1"), Key: clerk.String(ready.ClerkSecretKey),
-	}}
-	return seeder{
-		users:         user.NewClient(client),
-		organizations: organization.NewClient(client),
-		memberships:   organizationmembership.NewClient(client),
-		sessions:      session.NewClient(client),
-		url:           ready.URL,
-	}
-}
-
-// seeded is what the organization's private metadata holds once all of its demo
-// is there.
-var seeded = json.RawMessage(`{"demo_seeded":true}`)
-
-func isSeeded(o *clerk.Organization) bool {
-	var metadata struct {
-		Seeded bool `json:"demo_seeded"`
-	}
-	return json.Unmarshal(o.PrivateMetadata, &metadata) == nil && metadata.Seeded
-}
-
-func (s seeder) organization(ctx context.Context, o demoOrganization) error {
-	made, err := s.organizations.Get(ctx, o.slug)
-	known := err == nil
-	switch {
-	case known && isSeeded(made):
-		return nil
-	case !known && !isStatus(err, http.StatusNotFound):
+// tenant makes the nth one by the use case that webhooks go through, and its
+// projects by COPY.
+func (p seedPlan) tenant(ctx context.Context, n int, tenants *tenancy.Service, sync *identity.Sync, pool *pgxpool.Pool) error {
+	// A source of its own makes a tenant the same whoever makes it, and when.
+	random := rand.New(rand.NewPCG(p.seed, uint64(n))) //nolint:gosec // data for measuring, no secret
+	observation := p.organization(n, random)
+	if err := sync.Apply(ctx, observation); err != nil {
 		return err
 	}
-	ids := make([]string, len(o.people))
-	for i, person := range o.people {
-		var err error
-		if ids[i], err = s.person(ctx, person); err != nil {
-			return err
-		}
+	made, err := tenants.Get(ctx, observation.Organizations[0].ID)
+	if err != nil {
+		return err
 	}
-	if !known {
-		made, err = s.organizations.Create(ctx, &organization.CreateParams{
-			Name: clerk.String(o.name), Slug: clerk.String(o.slug), CreatedBy: clerk.String(ids[0]),
+	return p.copyProjects(ctx, pool, made.Schema, observation, random)
+}
+
+var (
+	seedFirst = strings.Fields("Ada Alan Annie Barbara Claude Dorothy Edsger Frances Grace Hedy Ivan John Katherine Lise Mary Niklaus Olga Rosalind Radia Tony Vera")
+	seedLast  = strings.Fields("Allen Bartik Berners-Lee Curie Dijkstra Easley Franklin Goldberg Hamilton Hopper Johnson Kilburn Liskov Lovelace Meitner Noether Perlman Rubin Turing Wirth")
+	seedFirm  = strings.Fields("Amber Birch Cedar Delta Ember Fjord Granite Harbor Iron Juniper Kestrel Lumen Maple North Orchid Prairie Quartz River Summit Tidal")
+	seedTrade = strings.Fields("Analytics Bakery Builders Clinic Courier Design Energy Films Foods Freight Gardens Labs Legal Logistics Mills Optics Press Studio Systems Works")
+	seedVerb  = strings.Fields("Audit Build Draft Launch Migrate Move Plan Prepare Rebuild Renew Replace Review Simplify Test Translate")
+	seedNoun  = strings.Fields("archive budget catalogue contract dashboard fleet handbook inventory website onboarding office payroll pricing roadmap warehouse")
+)
+
+func pick(random *rand.Rand, words []string) string { return words[random.IntN(len(words))] }
+
+// organization is the nth with its people.
+func (p seedPlan) organization(n int, random *rand.Rand) identity.Observation {
+	created := p.now.Add(-time.Duration(1+random.IntN(700)) * 24 * time.Hour)
+	id := fmt.Sprintf("org_seed%d_%06d", p.seed, n)
+	firm := pick(random, seedFirm) + " " + pick(random, seedTrade)
+	o := identity.Observation{Organizations: []identity.Organization{{
+		ID: id, Name: firm, Slug: strings.ToLower(strings.ReplaceAll(firm, " ", "-")) + fmt.Sprintf("-%d", n),
+		CreatedBy: seedUser(p.seed, n, 0), CreatedAt: created, UpdatedAt: created,
+	}}}
+	roles := []string{"org:admin", "org:member", "org:member", "org:viewer"}
+	for k := range p.users {
+		first, last := pick(random, seedFirst), pick(random, seedLast)
+		joined := created.Add(time.Duration(random.Int64N(int64(p.now.Sub(created)))))
+		role := roles[random.IntN(len(roles))]
+		if k == 0 {
+			joined, role = created, "org:admin"
+		}
+		account := seedUser(p.seed, n, k)
+		o.Accounts = append(o.Accounts, identity.Account{
+			ID: account, FirstName: first, LastName: last,
+			Email:     fmt.Sprintf("%s.%s.%d.%d@seed.example", strings.ToLower(first), strings.ToLower(last), n, k),
+			CreatedAt: joined, UpdatedAt: joined,
 		})
-		if err != nil {
-			return err
-		}
+		o.Memberships = append(o.Memberships, identity.Membership{
+			ID: fmt.Sprintf("orgmem_seed%d_%06d_%d", p.seed, n, k), OrganizationID: id, AccountID: account, ProviderRole: role, CreatedAt: joined, UpdatedAt: joined,
+		})
 	}
-	for i, person := range o.people {
-		if i > 0 {
-			_, err := s.memberships.Create(ctx, &organizationmembership.CreateParams{
-				OrganizationID: made.ID, UserID: clerk.String(ids[i]), Role: clerk.String(person.clerkRole),
-			})
-			if err != nil && !isStatus(err, http.StatusUnprocessableEntity, http.StatusBadRequest) { // is a member already
-				return err
-			}
-		}
-		if err := s.work(ctx, o, made.ID, ids[i], person); err != nil {
-			return err
-		}
+	return o
+}
+
+// seedUser is the id of the kth person of the nth tenant.
+func seedUser(seed uint64, n, k int) string { return fmt.Sprintf("user_seed%d_%06d_%d", seed, n, k) }
+
+// copyProjects fills a schema that has no projects yet.
+func (p seedPlan) copyProjects(ctx context.Context, pool *pgxpool.Pool, schema tenant.Schema, o identity.Observation, random *rand.Rand) error {
+	table := pgx.Identifier{schema.String(), "projects"}
+	var there bool
+	if err := pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM `+table.Sanitize()+`)`).Scan(&there); err != nil || there {
+		return err
 	}
-	_, err = s.organizations.UpdateMetadata(ctx, made.ID, &organization.UpdateMetadataParams{PrivateMetadata: &seeded})
+	columns := []string{"name", "slug", "description", "created_by", "is_public", "status", "created_at", "updated_at"}
+	_, err := pool.CopyFrom(ctx, table, columns, pgx.CopyFromSlice(p.projects, func(i int) ([]any, error) {
+		name := pick(random, seedVerb) + " the " + pick(random, seedNoun)
+		member := random.IntN(len(o.Accounts))
+		created := o.Organizations[0].CreatedAt.Add(time.Duration(random.Int64N(int64(p.now.Sub(o.Organizations[0].CreatedAt)))))
+		status := "active"
+		if random.IntN(5) == 0 {
+			status = "archived"
+		}
+		return []any{
+			name, strings.ToLower(strings.ReplaceAll(name, " ", "-")) + fmt.Sprintf("-%d", i), "Made by tenon seed.",
+			o.Accounts[member].ID, random.IntN(3) == 0, status, created, created,
+		}, nil
+	}))
 	return err
 }
 
-// person returns the id of the demo person's account.
-func (s seeder) person(ctx context.Context, p demoPerson) (string, error) {
-	known, err := s.users.List(ctx, &user.ListParams{EmailAddresses: []string{p.email}})
-	if err != nil {
-		return "", err
-	}
-	if len(known.Users) > 0 {
-		return known.Users[0].ID, nil
-	}
-	made, err := s.users.Create(ctx, &user.CreateParams{
-		EmailAddresses: &[]string{p.email}, FirstName: clerk.String(p.first), LastName: clerk.String(p.last), Password: clerk.String(demoPassword),
-	})
-	if err != nil {
-		return "", err
-	}
-	return made.ID, nil
+// seedProgress shows how far a seeding is: a bar on a terminal, lines otherwise.
+type seedProgress struct {
+	surroundings
+
+	mu    sync.Mutex
+	n     int
+	total int
+	bar   *progressbar.ProgressBar
 }
 
-// work does in the product what the person would have done: the onboarding and
-// a few projects.
-func (s seeder) work(ctx context.Context, o demoOrganization, organizationID, userID string, p demoPerson) error {
-	made, err := s.signIn(ctx, userID, organizationID)
-	if err != nil {
-		return err
+func newSeedProgress(s surroundings, total int) *seedProgress {
+	p := &seedProgress{surroundings: s, total: total}
+	if isTerminal(s.stderr) {
+		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(s.stderr), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+			progressbar.OptionSetItsString("tenants"), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
 	}
-	defer func() { _, _ = s.sessions.Revoke(ctx, &session.RevokeParams{ID: made.ID}) }() // it ends by itself too
-	token, err := s.sessionToken(ctx, made.ID)
-	if err != nil {
-		return err
-	}
-	base := s.url + "/api/tenants/" + o.slug
-	if err := post(ctx, base+"/users/onboarding", token, struct{}{}); err != nil {
-		return err
-	}
-	for _, project := range p.projects {
-		if err := post(ctx, base+"/projects", token, project); err != nil {
-			return fmt.Errorf("project %q: %w", project.Name, err)
-		}
-	}
-	return nil
+	return p
 }
 
-// sessionParams are session.CreateParams with the parameter that the SDK lacks.
-type sessionParams struct {
-	clerk.APIParams
-	UserID               string `json:"user_id"`
-	ActiveOrganizationID string `json:"active_organization_id"`
+func (p *seedProgress) done() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.n++
+	switch {
+	case p.bar != nil:
+		_ = p.bar.Add(1) // what cannot be drawn is not worth failing for
+	case p.n%plainStep == 0:
+		fmt.Fprintf(p.stderr, "%d of %d tenants\n", p.n, p.total)
+	}
 }
 
-func (s seeder) signIn(ctx context.Context, userID, organizationID string) (*clerk.Session, error) {
-	request := clerk.NewAPIRequest(http.MethodPost, "/sessions")
-	request.SetParams(&sessionParams{UserID: userID, ActiveOrganizationID: organizationID})
-	made := new(clerk.Session)
-	return made, s.sessions.Backend.Call(ctx, request, made)
-}
-
-func (s seeder) sessionToken(ctx context.Context, sessionID string) (string, error) {
-	token, err := s.sessions.CreateToken(ctx, &session.CreateTokenParams{ID: sessionID})
-	if err != nil {
-		return "", err
+// finish returns how many are done.
+func (p *seedProgress) finish() int {
+	if p.bar != nil {
+		_ = p.bar.Finish() // as above
 	}
-	return token.JWT, nil
-}
-
-func isStatus(err error, statuses ...int) bool {
-	answer, ok := errors.AsType[*clerk.APIErrorResponse](err)
-	if !ok {
-		return false
-	}
-	return slices.Contains(statuses, answer.HTTPStatusCode)
-}
-
-func post(ctx context.Context, url, token string, body any) error {
-	encoded, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(encoded))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode >= http.StatusBadRequest && response.StatusCode != http.StatusConflict { // was made before
-		return fmt.Errorf("POST %s: %s", url, response.Status)
-	}
-	return nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.n
 }
