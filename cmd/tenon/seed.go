@@ -83,7 +83,7 @@ func (p seedPlan) run(ctx context.Context, s surroundings) error {
 	if err != nil {
 		return cli.Exit("DATABASE_URL: it is not valid", exitUsage)
 	}
-	config.MaxConns = int32(p.workers) //nolint:gosec // at most 64
+	config.MaxConns = int32(p.workers)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func (p seedPlan) run(ctx context.Context, s surroundings) error {
 // projects by COPY.
 func (p seedPlan) tenant(ctx context.Context, n int, tenants *tenancy.Service, sync *identity.Sync, pool *pgxpool.Pool) error {
 	// A source of its own makes a tenant the same whoever makes it, and when.
-	random := rand.New(rand.NewPCG(p.seed, uint64(n))) //nolint:gosec // data for measuring, no secret
+	random := rand.New(rand.NewPCG(p.seed, uint64(n)))
 	observation := p.organization(n, random)
 	if err := sync.Apply(ctx, observation); err != nil {
 		return err

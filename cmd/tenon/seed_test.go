@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // compares two databases
+	"crypto/md5"
 	"fmt"
 	"strings"
 	"testing"
@@ -69,7 +69,7 @@ func checksum(t *testing.T, url string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := md5.New() //nolint:gosec // as above
+	sum := md5.New()
 	for _, schema := range schemas {
 		name := pgx.Identifier{schema}.Sanitize()
 		var text string
