@@ -10,7 +10,7 @@ import (
 )
 
 // execute runs a command line in this process.
-func execute(t *testing.T, environ []string, args ...string) (code int, stdout, stderr string) {
+func execute(t testing.TB, environ []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errors bytes.Buffer
 	code = run(t.Context(), append([]string{"tenon"}, args...), surroundings{environ: environ, stdout: &out, stderr: &errors})
