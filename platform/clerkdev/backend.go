@@ -5,13 +5,17 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/crypto/bcrypt"
 )
 
 // maxBody bounds what the Backend API reads of one request.
@@ -29,6 +33,7 @@ func (e *Emulator) Backend() http.Handler {
 		"GET /v1/users/count":                                           e.countUsers,
 		"GET /v1/users/{user}":                                          e.getUser,
 		"GET /v1/users/{user}/organization_memberships":                 e.listUsersMemberships,
+		"GET /v1/users/{user}/organization_invitations":                 e.listUsersInvitations,
 		"GET /v1/organizations":                                         e.listOrganizations,
 		"GET /v1/organizations/{organization}":                          e.getOrganization,
 		"GET /v1/organizations/{organization}/memberships":              e.listOrganizationsMemberships,
@@ -55,6 +60,9 @@ func (e *Emulator) Backend() http.Handler {
 		"PUT /v1/users/{user}/metadata":                                         e.changeUserMetadata(replaced),
 		"POST /v1/users/{user}/ban":                                             e.banUser(true),
 		"POST /v1/users/{user}/unban":                                           e.banUser(false),
+		"POST /v1/users/{user}/lock":                                            e.lockUser(true),
+		"POST /v1/users/{user}/unlock":                                          e.lockUser(false),
+		"POST /v1/users/{user}/remove_password":                                 e.postRemovePassword,
 		"POST /v1/organizations":                                                e.postOrganization,
 		"PATCH /v1/organizations/{organization}":                                e.patchOrganization,
 		"DELETE /v1/organizations/{organization}":                               e.removeOrganization,
@@ -65,6 +73,7 @@ func (e *Emulator) Backend() http.Handler {
 		"PATCH /v1/organizations/{organization}/memberships/{user}/metadata":    e.patchMembershipMetadata,
 		"DELETE /v1/organizations/{organization}/memberships/{user}":            e.removeMembership,
 		"POST /v1/organizations/{organization}/invitations":                     e.postInvitation,
+		"POST /v1/organizations/{organization}/invitations/bulk":                e.postInvitations,
 		"POST /v1/organizations/{organization}/invitations/{invitation}/revoke": e.postRevokeInvitation,
 		"POST /v1/sessions":                                                     e.postSession,
 		"POST /v1/sessions/{session}/revoke":                                    e.postRevokeSession,
@@ -83,11 +92,12 @@ func (e *Emulator) Backend() http.Handler {
 			e.answer(w, answer, err)
 		})
 	}
-	// A token changes nothing, so there is nothing to save.
+	// These change nothing, so there is nothing to save.
 	for pattern, handle := range map[string]func(*call) (any, error){
 		"POST /v1/sessions/{session}/tokens":            e.postToken,
 		"POST /v1/sessions/{session}/tokens/{template}": e.postToken,
 		"POST /v1/sessions/{session}/refresh":           e.postRefresh,
+		"POST /v1/users/{user}/verify_password":         e.postVerifyPassword,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			var answer any
@@ -206,18 +216,27 @@ func (c *call) organization() (*organization, error) {
 	return nil, errNotFound("organization")
 }
 
+// orders are the ways in which a list can be ordered, by their name in order_by.
+type orders[T any] map[string]func(a, b T) int
+
+func by[T any, V cmp.Ordered](value func(T) V) func(a, b T) int {
+	return func(a, b T) int { return cmp.Compare(value(a), value(b)) }
+}
+
 // page answers a list, the newest first unless order_by says otherwise.
-func page[T any](query url.Values, all []T, createdAt func(T) int64) ([]T, error) {
-	direction := int64(-1)
-	switch order := query.Get("order_by"); strings.TrimLeft(order, "+-") {
-	case "", "created_at":
-		if order != "" && !strings.HasPrefix(order, "-") {
-			direction = 1
-		}
-	default:
-		return nil, errValue("order_by", "The local emulator orders by created_at alone.")
+func page[T any](query url.Values, all []T, known orders[T]) ([]T, error) {
+	order := cmp.Or(query.Get("order_by"), "-created_at")
+	compare, ok := known[strings.TrimLeft(order, "+-")]
+	if !ok {
+		return nil, errValue("order_by", "order_by must be one of "+strings.Join(slices.Sorted(maps.Keys(known)), ", ")+".")
 	}
-	slices.SortStableFunc(all, func(a, b T) int { return cmp.Compare(direction*createdAt(a), direction*createdAt(b)) })
+	slices.SortStableFunc(all, known["created_at"]) // what is equal is in order as well
+	slices.SortStableFunc(all, func(a, b T) int {
+		if strings.HasPrefix(order, "-") {
+			a, b = b, a
+		}
+		return compare(a, b)
+	})
 	limit, offset := 10, 0
 	for name, into := range map[string]*int{"limit": &limit, "offset": &offset} {
 		text := query.Get(name)
@@ -235,9 +254,9 @@ func page[T any](query url.Values, all []T, createdAt func(T) int64) ([]T, error
 }
 
 // listed answers a page of all, with the number of all.
-func listed[T any](query url.Values, all []T, createdAt func(T) int64) (any, error) {
+func listed[T any](query url.Values, all []T, known orders[T]) (any, error) {
 	total := int64(len(all))
-	data, err := page(query, all, createdAt)
+	data, err := page(query, all, known)
 	if err != nil {
 		return nil, err
 	}
@@ -368,9 +387,27 @@ func (c *call) filteredUsers() (url.Values, []userResource, error) {
 	return query, found, nil
 }
 
-func text(value *string) string {
-	if value == nil {
+// userTexts are what users and their memberships can be ordered by.
+var userTexts = map[string]func(*user) string{
+	"email_address": func(u *user) string { return strings.ToLower(u.primaryEmail()) },
+	"phone_number": func(u *user) string {
+		for _, phone := range u.Phones {
+			if phone.ID == text(u.PrimaryPhoneID) {
+				return phone.Value
+			}
+		}
 		return ""
+	},
+	"first_name": func(u *user) string { return strings.ToLower(text(u.FirstName)) },
+	"last_name":  func(u *user) string { return strings.ToLower(text(u.LastName)) },
+	"username":   func(u *user) string { return text(u.Username) },
+}
+
+func text(value *string) string { return orZero(value) }
+
+func orZero[T any](value *T) (zero T) {
+	if value == nil {
+		return zero
 	}
 	return *value
 }
@@ -380,11 +417,19 @@ func (e *Emulator) listUsers(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	createdAt := func(u userResource) int64 { return u.CreatedAt }
-	if query.Get("paginated") == "true" {
-		return listed(query, found, createdAt)
+	known := orders[userResource]{
+		"created_at":      by(func(u userResource) int64 { return u.CreatedAt }),
+		"updated_at":      by(func(u userResource) int64 { return u.UpdatedAt }),
+		"last_active_at":  by(func(u userResource) int64 { return orZero(u.LastActiveAt) }),
+		"last_sign_in_at": by(func(u userResource) int64 { return orZero(u.LastSignInAt) }),
 	}
-	return page(query, found, createdAt) // as Clerk does without being asked for more
+	for name, value := range userTexts {
+		known[name] = by(func(u userResource) string { return value(c.Users[u.ID]) })
+	}
+	if query.Get("paginated") == "true" {
+		return listed(query, found, known)
+	}
+	return page(query, found, known) // as Clerk does without being asked for more
 }
 
 func (e *Emulator) countUsers(c *call) (any, error) {
@@ -550,6 +595,76 @@ func (e *Emulator) banUser(banned bool) func(*call, *tx) (any, error) {
 	}
 }
 
+// lockUser returns the handler that keeps a user from signing in, who stays
+// where they are signed in, or lets them again.
+func (e *Emulator) lockUser(locked bool) func(*call, *tx) (any, error) {
+	return func(c *call, t *tx) (any, error) {
+		known, err := c.user()
+		if err != nil {
+			return nil, err
+		}
+		changed := *known
+		changed.Locked = locked
+		if err := t.replaceUser(changed); err != nil {
+			return nil, err
+		}
+		return t.userResource(t.Users[changed.ID]), nil
+	}
+}
+
+var errNoPassword = errBadRequest("no_password_set", "The user has no password.")
+
+func (e *Emulator) postVerifyPassword(c *call) (any, error) {
+	u, err := c.user()
+	if err != nil {
+		return nil, err
+	}
+	var params struct {
+		Password string `json:"password"`
+	}
+	if err := c.decode(&params); err != nil {
+		return nil, err
+	}
+	switch {
+	case params.Password == "":
+		return nil, errMissing("password")
+	case u.PasswordHash == nil:
+		return nil, errNoPassword
+	case bcrypt.CompareHashAndPassword(u.PasswordHash, []byte(params.Password)) != nil:
+		return nil, &apiError{http.StatusUnprocessableEntity, "incorrect_password", "Incorrect password", "The given password is not the user's.", "password"}
+	}
+	return struct {
+		Verified bool `json:"verified"`
+	}{true}, nil
+}
+
+func (e *Emulator) postRemovePassword(c *call, t *tx) (any, error) {
+	known, err := c.user()
+	if err != nil {
+		return nil, err
+	}
+	var params struct {
+		SignOutOfOthers bool `json:"sign_out_of_other_sessions"`
+	}
+	if err := c.decode(&params); err != nil {
+		return nil, err
+	}
+	if known.PasswordHash == nil {
+		return nil, errNoPassword
+	}
+	changed := *known
+	changed.PasswordHash, changed.PasswordUpdatedAt = nil, nil
+	if err := t.replaceUser(changed); err != nil {
+		return nil, err
+	}
+	if params.SignOutOfOthers {
+		if err := t.revokeSessionsOf(changed.ID); err != nil {
+			return nil, err
+		}
+	}
+	return t.userResource(t.Users[changed.ID]), nil
+}
+
 // metadataParams are what the metadata endpoints take.
 type metadataParams struct {
 	Public  *json.RawMessage `json:"public_metadata"`
@@ -605,7 +720,7 @@ func (e *Emulator) removeUser(c *call, t *tx) (any, error) {
 }
 
 func (e *Emulator) listOrganizations(c *call) (any, error) {
-	query, err := c.query("query", "user_id", "include_members_count", "include_missing_member_with_elevated_permissions")
+	query, err := c.query("query", "user_id", "organization_id", "include_members_count", "include_missing_member_with_elevated_permissions")
 	if err != nil {
 		return nil, err
 	}
@@ -620,9 +735,15 @@ func (e *Emulator) listOrganizations(c *call) (any, error) {
 		}) {
 			continue
 		}
-		found = append(found, c.organizationResource(o))
+		if oneOf(query["organization_id"], o.ID) {
+			found = append(found, c.organizationResource(o))
+		}
 	}
-	return listed(query, found, func(o organizationResource) int64 { return o.CreatedAt })
+	return listed(query, found, orders[organizationResource]{
+		"created_at":    by(func(o organizationResource) int64 { return o.CreatedAt }),
+		"name":          by(func(o organizationResource) string { return strings.ToLower(o.Name) }),
+		"members_count": by(func(o organizationResource) int64 { return o.MembersCount }),
+	})
 }
 
 func (e *Emulator) getOrganization(c *call) (any, error) {
@@ -739,7 +860,11 @@ func (c *call) membershipList(among []*membership) (any, error) {
 			found = append(found, c.membershipResource(m))
 		}
 	}
-	return listed(query, found, func(m membershipResource) int64 { return m.CreatedAt })
+	known := orders[membershipResource]{"created_at": by(func(m membershipResource) int64 { return m.CreatedAt })}
+	for name, value := range userTexts {
+		known[name] = by(func(m membershipResource) string { return value(c.Users[m.PublicUserData.UserID]) })
+	}
+	return listed(query, found, known)
 }
 
 func (e *Emulator) listUsersMemberships(c *call) (any, error) {
@@ -853,14 +978,16 @@ func (e *Emulator) removeMembership(c *call, t *tx) (any, error) {
 	return c.membershipResource(m), t.deleteMembership(m)
 }
 
-func (c *call) invitationList(organizationID string, origin *url.URL) (any, error) {
+// invitationList answers those of the invitations that are asked for, among
+// those that belong.
+func (c *call) invitationList(belongs func(*invitation) bool, origin *url.URL) (any, error) {
 	query, err := c.query("status", "email_address", "query")
 	if err != nil {
 		return nil, err
 	}
 	found := []invitationResource{}
 	for _, i := range c.Invitations {
-		if organizationID != "" && i.OrganizationID != organizationID {
+		if !belongs(i) {
 			continue
 		}
 		if statuses := query["status"]; len(statuses) > 0 && !slices.Contains(statuses, i.Status) {
@@ -873,7 +1000,10 @@ func (c *call) invitationList(organizationID string, origin *url.URL) (any, erro
 			found = append(found, c.invitationResource(i, origin))
 		}
 	}
-	return listed(query, found, func(i invitationResource) int64 { return i.CreatedAt })
+	return listed(query, found, orders[invitationResource]{
+		"created_at":    by(func(i invitationResource) int64 { return i.CreatedAt }),
+		"email_address": by(func(i invitationResource) string { return strings.ToLower(i.EmailAddress) }),
+	})
 }
 
 func (e *Emulator) listOrganizationsInvitations(c *call) (any, error) {
@@ -881,11 +1011,22 @@ func (e *Emulator) listOrganizationsInvitations(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.invitationList(o.ID, e.publicURL)
+	return c.invitationList(func(i *invitation) bool { return i.OrganizationID == o.ID }, e.publicURL)
 }
 
 func (e *Emulator) listInvitations(c *call) (any, error) {
-	return c.invitationList("", e.publicURL)
+	return c.invitationList(func(*invitation) bool { return true }, e.publicURL)
+}
+
+// listUsersInvitations answers what was sent to one of a user's addresses.
+func (e *Emulator) listUsersInvitations(c *call) (any, error) {
+	u, err := c.user()
+	if err != nil {
+		return nil, err
+	}
+	return c.invitationList(func(i *invitation) bool {
+		return slices.ContainsFunc(u.Emails, func(email identification) bool { return strings.EqualFold(email.Value, i.EmailAddress) })
+	}, e.publicURL)
 }
 
 func (c *call) pathInvitation() (*invitation, error) {
@@ -907,31 +1048,68 @@ func (e *Emulator) getInvitation(c *call) (any, error) {
 	return c.invitationResource(i, e.publicURL), nil
 }
 
+// invitationParams are what an invitation is made of.
+type invitationParams struct {
+	EmailAddress string           `json:"email_address"`
+	Role         string           `json:"role"`
+	InviterID    string           `json:"inviter_user_id"`
+	RedirectURL  string           `json:"redirect_url"`
+	Public       *json.RawMessage `json:"public_metadata"`
+	Private      *json.RawMessage `json:"private_metadata"`
+	Days         *int64           `json:"expires_in_days"`
+}
+
+func (p invitationParams) create(t *tx, o *organization) (invitationResource, error) {
+	i, err := t.createInvitation(o, newInvitation{
+		email: p.EmailAddress, role: p.Role, inviterID: p.InviterID, redirectURL: p.RedirectURL, public: p.Public, private: p.Private, days: p.Days,
+	})
+	if err != nil {
+		return invitationResource{}, err
+	}
+	return t.invitationResource(i, t.publicURL), nil
+}
+
 func (e *Emulator) postInvitation(c *call, t *tx) (any, error) {
 	o, err := c.organization()
 	if err != nil {
 		return nil, err
 	}
-	var params struct {
-		EmailAddress string           `json:"email_address"`
-		Role         string           `json:"role"`
-		InviterID    string           `json:"inviter_user_id"`
-		RedirectURL  string           `json:"redirect_url"`
-		Public       *json.RawMessage `json:"public_metadata"`
-		Private      *json.RawMessage `json:"private_metadata"`
-		Days         *int64           `json:"expires_in_days"`
-	}
+	var params invitationParams
 	if err := c.decode(&params); err != nil {
 		return nil, err
 	}
-	i, err := t.createInvitation(o, newInvitation{
-		email: params.EmailAddress, role: params.Role, inviterID: params.InviterID, redirectURL: params.RedirectURL,
-		public: params.Public, private: params.Private, days: params.Days,
-	})
+	return params.create(t, o)
+}
+
+// maxBulk is how many invitations one request may make.
+const maxBulk = 10
+
+// postInvitations makes all of the invitations or, for one that is wrong, none.
+func (e *Emulator) postInvitations(c *call, t *tx) (any, error) {
+	o, err := c.organization()
 	if err != nil {
 		return nil, err
 	}
-	return t.invitationResource(i, t.publicURL), nil
+	var list []invitationParams
+	if err := c.decode(&list); err != nil {
+		return nil, err
+	}
+	if len(list) == 0 || len(list) > maxBulk {
+		return nil, errBadRequest("request_body_invalid", fmt.Sprintf("The request must have from 1 to %d invitations.", maxBulk))
+	}
+	made, events := listResource[invitationResource]{TotalCount: int64(len(list))}, len(t.Events)
+	for _, params := range list {
+		i, err := params.create(t, o)
+		if err != nil {
+			for _, undone := range made.Data {
+				delete(t.Invitations, undone.ID)
+			}
+			t.Events = t.Events[:events]
+			return nil, err
+		}
+		made.Data = append(made.Data, i)
+	}
+	return made, nil
 }
 
 func (e *Emulator) postRevokeInvitation(c *call, t *tx) (any, error) {
@@ -974,11 +1152,11 @@ func (e *Emulator) listSessions(c *call) (any, error) {
 			found = append(found, c.sessionResource(v))
 		}
 	}
-	createdAt := func(v sessionResource) int64 { return v.CreatedAt }
+	known := orders[sessionResource]{"created_at": by(func(v sessionResource) int64 { return v.CreatedAt })}
 	if query.Get("paginated") == "true" {
-		return listed(query, found, createdAt)
+		return listed(query, found, known)
 	}
-	return page(query, found, createdAt)
+	return page(query, found, known)
 }
 
 // session returns the session that the path names.
@@ -1053,15 +1231,18 @@ func (e *Emulator) postToken(c *call) (any, error) {
 // secret key may make any token anyway.
 func (e *Emulator) postRefresh(c *call) (any, error) {
 	var params struct {
-		ExpiredToken    string              `json:"expired_token"`
-		RefreshToken    string              `json:"refresh_token"`
-		Origin          string              `json:"request_origin"`
-		OriginatingIP   string              `json:"request_originating_ip"`
-		Headers         map[string][]string `json:"request_headers"`
-		SuffixedCookies bool                `json:"suffixed_cookies"`
-		Format          string              `json:"format"`
+		ExpiredToken  string              `json:"expired_token"`
+		RefreshToken  string              `json:"refresh_token"`
+		Origin        string              `json:"request_origin"`
+		OriginatingIP string              `json:"request_originating_ip"`
+		Headers       map[string][]string `json:"request_headers"`
+		Format        string              `json:"format"`
 	}
 	if err := c.decode(&params); err != nil {
+		return nil, err
+	}
+	query, err := c.query("suffixed_cookies")
+	if err != nil {
 		return nil, err
 	}
 	v, err := c.session()
@@ -1081,7 +1262,7 @@ func (e *Emulator) postRefresh(c *call) (any, error) {
 	}
 	if params.Format == "cookie" {
 		name := sessionCookie
-		if params.SuffixedCookies {
+		if query.Get("suffixed_cookies") == "true" {
 			name += "_" + e.suffix()
 		}
 		return struct {

@@ -260,11 +260,12 @@ func TestTokens(t *testing.T) {
 		body string
 		want int
 	}{
-		"a token":           {fmt.Sprintf(`{"expired_token":%q,"refresh_token":"x","request_origin":"http://localhost:3000","request_headers":{"accept":["x"]}}`, expired), 200},
-		"a cookie":          {fmt.Sprintf(`{"expired_token":%q,"format":"cookie","suffixed_cookies":true}`, expired), 200},
-		"no token":          {`{}`, 422},
-		"another's token":   {`{"expired_token":"a.b.c"}`, 422},
-		"an unknown format": {fmt.Sprintf(`{"expired_token":%q,"format":"xml"}`, expired), 422},
+		"a token":                  {fmt.Sprintf(`{"expired_token":%q,"refresh_token":"x","request_origin":"http://localhost:3000","request_headers":{"accept":["x"]}}`, expired), 200},
+		"a cookie":                 {fmt.Sprintf(`{"expired_token":%q,"format":"cookie"}`, expired), 200},
+		"what goes into the query": {fmt.Sprintf(`{"expired_token":%q,"suffixed_cookies":true}`, expired), 422},
+		"no token":                 {`{}`, 422},
+		"another's token":          {`{"expired_token":"a.b.c"}`, 422},
+		"an unknown format":        {fmt.Sprintf(`{"expired_token":%q,"format":"xml"}`, expired), 422},
 	} {
 		if code, answer := i.call(t, "POST", "/v1/sessions/"+id+"/refresh", c.body); code != c.want {
 			t.Errorf("refresh by %s: %d %v", name, code, answer)
@@ -374,6 +375,67 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestManyInvitationsAreMadeOrNone holds one that cannot be made against others
+// that can.
+func TestManyInvitationsAreMadeOrNone(t *testing.T) {
+	t.Parallel()
+	i := start(t, clerkdev.Config{})
+	acme := i.organization(t, "acme", i.user(t, "ada@example.com"))
+	path := "/v1/organizations/" + acme.ID + "/invitations/bulk"
+	one := func(address string) string {
+		return fmt.Sprintf(`{"email_address":%q,"role":"org:member"}`, address)
+	}
+	events := len(i.Events())
+	for name, c := range map[string]struct {
+		body string
+		want int
+	}{
+		"none":                   {`[]`, http.StatusBadRequest},
+		"no list":                {one("a@example.com"), http.StatusBadRequest},
+		"too many":               {"[" + strings.Repeat(one("a@example.com")+",", 10) + one("b@example.com") + "]", http.StatusBadRequest},
+		"somebody twice":         {"[" + one("a@example.com") + "," + one("A@example.com") + "]", http.StatusBadRequest},
+		"a member":               {"[" + one("a@example.com") + "," + one("ada@example.com") + "]", http.StatusBadRequest},
+		"an unknown parameter":   {`[{"email_address":"a@example.com","role":"org:member","x":1}]`, http.StatusUnprocessableEntity},
+		"one without a role":     {`[` + one("a@example.com") + `,{"email_address":"b@example.com"}]`, http.StatusUnprocessableEntity},
+		"one without an address": {`[` + one("a@example.com") + `,{"role":"org:member"}]`, http.StatusUnprocessableEntity},
+	} {
+		if code, answer := i.call(t, "POST", path, c.body); code != c.want {
+			t.Errorf("%s: %d %v", name, code, answer)
+		}
+	}
+	if code, answer := i.call(t, "GET", "/v1/organizations/"+acme.ID+"/invitations", ""); code != http.StatusOK || answer["total_count"] != 0.0 || len(i.Events()) != events {
+		t.Errorf("%d %v and %d events", code, answer, len(i.Events())-events)
+	}
+	if code, answer := i.call(t, "POST", path, "["+one("a@example.com")+","+one("b@example.com")+"]"); code != http.StatusOK || answer["total_count"] != 2.0 {
+		t.Errorf("%d %v", code, answer)
+	}
+}
+
+func TestALockedUserStaysWhereTheyAre(t *testing.T) {
+	t.Parallel()
+	i := start(t, clerkdev.Config{})
+	ada := i.user(t, "ada@example.com")
+	signedIn, err := i.sessions.Create(t.Context(), &session.CreateParams{UserID: ada.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, answer := i.call(t, "POST", "/v1/users/"+ada.ID+"/lock", ""); code != http.StatusOK || answer["locked"] != true {
+		t.Errorf("%d %v", code, answer)
+	}
+	if code, name := status(errOf(i.sessions.Create(t.Context(), &session.CreateParams{UserID: ada.ID}))); code != http.StatusForbidden || name != "user_locked" {
+		t.Errorf("locked: %d %s", code, name)
+	}
+	if _, err := i.sessions.CreateToken(t.Context(), &session.CreateTokenParams{ID: signedIn.ID}); err != nil {
+		t.Errorf("the session from before: %v", err)
+	}
+	if code, _ := i.call(t, "POST", "/v1/users/"+ada.ID+"/unlock", ""); code != http.StatusOK {
+		t.Error(code)
+	}
+	if _, err := i.sessions.Create(t.Context(), &session.CreateParams{UserID: ada.ID}); err != nil {
+		t.Errorf("unlocked: %v", err)
+	}
+}
+
 // FuzzBackend sends bodies to every endpoint that takes one. Whatever comes, the
 // answer is JSON, nothing panics, and only a well-formed request changes
 // something.
@@ -391,6 +453,8 @@ func FuzzBackend(f *testing.F) {
 		f.Add("PATCH", "/v1/organizations/acme", seed)
 		f.Add("PUT", "/v1/users/x/metadata?limit=-1", seed)
 		f.Add("POST", "/v1/sessions/x/refresh", seed)
+		f.Add("POST", "/v1/organizations/x/invitations/bulk", "["+seed+"]")
+		f.Add("POST", "/v1/users/x/verify_password", seed)
 	}
 	f.Fuzz(func(t *testing.T, method, target, body string) {
 		request, err := http.NewRequestWithContext(t.Context(), method, "http://localhost"+target, strings.NewReader(body))

@@ -518,6 +518,8 @@ func (t *tx) acceptInvitation(i *invitation, u *user) error {
 	return t.emit("organizationInvitation.accepted", t.invitationResource(&changed, t.publicURL))
 }
 
+var errLocked = &apiError{http.StatusForbidden, "user_locked", "Account locked", "This account is locked. Ask whoever administers it to unlock it.", ""}
+
 var errBanned = &apiError{http.StatusForbidden, "user_banned", "User is banned", "This account has been suspended.", ""}
 
 // createSession signs a user in.
@@ -527,6 +529,9 @@ func (t *tx) createSession(u *user, clientID, organizationID string) (*session, 
 	}
 	if u.Banned {
 		return nil, errBanned
+	}
+	if u.Locked {
+		return nil, errLocked
 	}
 	if clientID == "" {
 		clientID = newID("client")

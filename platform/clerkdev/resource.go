@@ -233,7 +233,7 @@ func (s *state) userResource(u *user) userResource {
 		Web3Wallets: []any{}, Passkeys: []any{}, ExternalAccounts: []any{}, SAMLAccounts: []any{}, EnterpriseAccounts: []any{},
 		PasswordEnabled: u.PasswordHash != nil, PasswordLastUpdatedAt: u.PasswordUpdatedAt,
 		PublicMetadata: u.PublicMetadata, PrivateMetadata: u.PrivateMetadata, UnsafeMetadata: u.UnsafeMetadata,
-		Banned: u.Banned, DeleteSelfEnabled: u.DeleteSelfEnabled,
+		Banned: u.Banned, Locked: u.Locked, DeleteSelfEnabled: u.DeleteSelfEnabled,
 		CreateOrganizationEnabled: u.CreateOrganizationEnabled, CreateOrganizationsLimit: u.CreateOrganizationsLimit,
 		LastSignInAt: u.LastSignInAt, LastActiveAt: u.LastActiveAt, LegalAcceptedAt: u.LegalAcceptedAt,
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,

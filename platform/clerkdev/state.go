@@ -69,6 +69,7 @@ type user struct {
 	PrivateMetadata           json.RawMessage  `json:"private_metadata"`
 	UnsafeMetadata            json.RawMessage  `json:"unsafe_metadata"`
 	Banned                    bool             `json:"banned,omitempty"`
+	Locked                    bool             `json:"locked,omitempty"`
 	DeleteSelfEnabled         bool             `json:"delete_self_enabled"`
 	CreateOrganizationEnabled bool             `json:"create_organization_enabled"`
 	CreateOrganizationsLimit  *int             `json:"create_organizations_limit,omitempty"`

@@ -49,7 +49,7 @@ func (b *BrowserAuth) refresh(ctx context.Context, q *query) (decision Decision,
 	}
 	request := clerk.NewAPIRequest(http.MethodPost, path)
 	request.SetParams(&refreshParams{
-		ExpiredToken: expired, RefreshToken: q.refreshToken, Format: "cookie", SuffixedCookies: q.cookies.suffixed,
+		ExpiredToken: expired, RefreshToken: q.refreshToken, Format: "cookie",
 		RequestOrigin: q.instance.publicURL.String(), RequestHeaders: q.header,
 	})
 	var answer refreshedCookies
@@ -76,15 +76,17 @@ func (b *BrowserAuth) refresh(ctx context.Context, q *query) (decision Decision,
 	return Decision{State: SignedIn, Session: session, Cookies: cookies}, ""
 }
 
+// refreshParams do not ask for suffixed cookies, which Clerk wants in the query,
+// where the SDK puts nothing for this method. The plain ones are newer than the
+// suffixed then, and so are believed.
 type refreshParams struct {
 	clerk.APIParams
 
-	ExpiredToken    string              `json:"expired_token"`
-	RefreshToken    string              `json:"refresh_token"`
-	RequestOrigin   string              `json:"request_origin"`
-	RequestHeaders  map[string][]string `json:"request_headers"`
-	SuffixedCookies bool                `json:"suffixed_cookies"`
-	Format          string              `json:"format"`
+	ExpiredToken   string              `json:"expired_token"`
+	RefreshToken   string              `json:"refresh_token"`
+	RequestOrigin  string              `json:"request_origin"`
+	RequestHeaders map[string][]string `json:"request_headers"`
+	Format         string              `json:"format"`
 }
 
 type refreshedCookies struct {
