@@ -96,7 +96,7 @@ type loadBench struct {
 
 func newLoadBench(b *testing.B) *loadBench {
 	b.Helper()
-	l := &loadBench{b: b, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: loadWorkers}}}
+	l := &loadBench{b: b, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: loadWorkers, DisableCompression: true}}}
 	for part := range strings.SplitSeq(*loadTenants, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(part))
 		if err != nil || n < 1 {

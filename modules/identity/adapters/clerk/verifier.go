@@ -49,6 +49,7 @@ type Verifier struct {
 	parties []string
 	leeway  time.Duration
 	now     func() time.Time
+	known   verifiedTokens
 }
 
 // NewVerifier returns a verifier. It asks for keys when it first needs one.
@@ -67,12 +68,18 @@ func NewVerifier(cfg VerifierConfig) *Verifier {
 		parties: slices.Clone(cfg.AuthorizedParties),
 		leeway:  leeway,
 		now:     now,
+		known:   newVerifiedTokens(),
 	}
 }
 
 // Verify returns the session that a token proves. Errors are of type
 // [*TokenError], or the context's.
 func (v *Verifier) Verify(ctx context.Context, raw string) (identity.Session, error) {
+	if known, ok := v.known.find(raw); ok {
+		if key, err := v.keys.get(ctx, known.keyID); err == nil && known.holds(key, v.now(), v.leeway) {
+			return known.session, nil
+		}
+	}
 	return v.verify(ctx, raw, v.leeway)
 }
 
@@ -110,13 +117,19 @@ func (v *Verifier) verify(ctx context.Context, raw string, leeway time.Duration)
 	if err != nil {
 		return identity.Session{}, refuse(TokenVerificationFailed, err)
 	}
-	return identity.Session{
+	session := identity.Session{
 		ID:                 claims.SessionID,
 		AccountID:          claims.Subject,
 		ActiveOrganization: activeOrganization(claims, verified),
 		IssuedAt:           time.Unix(*claims.IssuedAt, 0).UTC(),
 		ExpiresAt:          time.Unix(*claims.Expiry, 0).UTC(),
-	}, nil
+	}
+	notBefore := session.IssuedAt
+	if claims.NotBefore != nil && time.Unix(*claims.NotBefore, 0).After(notBefore) {
+		notBefore = time.Unix(*claims.NotBefore, 0)
+	}
+	v.known.keep(raw, verifiedToken{session: session, notBefore: notBefore, keyID: decoded.keyID(), key: key})
+	return session, nil
 }
 
 // signingKey returns the key that the token's header asks for, if it may.

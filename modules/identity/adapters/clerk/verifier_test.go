@@ -424,3 +424,42 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+// TestARememberedTokenIsNoBetter: a token that was found good once is refused for
+// every reason that could have come since.
+func TestARememberedTokenIsNoBetter(t *testing.T) {
+	t.Parallel()
+	key, other := newKey(t, "ins_1"), newKey(t, "ins_2")
+	impostor := signingKey{other.PrivateKey, "ins_1"}
+	for name, test := range map[string]struct {
+		since func(backend *jwksBackend)
+		want  clerk.Reason
+	}{
+		"nothing":                   {func(*jwksBackend) {}, ""},
+		"it expired":                {func(*jwksBackend) { time.Sleep(66 * time.Second) }, clerk.TokenExpired},
+		"its key was removed":       {func(b *jwksBackend) { b.set(nil, other); time.Sleep(6 * time.Minute) }, clerk.KeyUnknown},
+		"its key's name is another": {func(b *jwksBackend) { b.set(nil, impostor); time.Sleep(6 * time.Minute) }, clerk.TokenInvalidSignature},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				backend := &jwksBackend{keys: []signingKey{key}}
+				verifier := newVerifier(backend)
+				claims := sessionClaims(time.Now(), nil)
+				if test.want != clerk.TokenExpired {
+					claims["exp"] = time.Now().Add(time.Hour).Unix()
+				}
+				token := key.sign(t, claims, nil)
+				first, err := verifier.Verify(t.Context(), token)
+				if err != nil {
+					t.Fatal(err)
+				}
+				test.since(backend)
+				again, err := verifier.Verify(t.Context(), token)
+				if reasonOf(err) != test.want || err == nil && again != first {
+					t.Errorf("%v, %+v", err, again)
+				}
+			})
+		})
+	}
+}
