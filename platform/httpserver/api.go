@@ -44,6 +44,7 @@ func init() {
 const (
 	sessionScheme = "session"
 	bearerScheme  = "bearer"
+	keyScheme     = "key" // within a tenant
 )
 
 const (
@@ -74,6 +75,7 @@ func newDocument(config Config) *huma.OpenAPI {
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				sessionScheme: {Type: "apiKey", In: "cookie", Name: "__session", Description: "The browser's session."},
 				bearerScheme:  {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A session token."},
+				keyScheme:     {Type: "http", Scheme: "bearer", BearerFormat: "tenon_…", Description: "An API key of the organization."},
 			},
 		},
 		OnAddOperation: hooks,
@@ -177,6 +179,9 @@ func newAPI(router chi.Router, document *huma.OpenAPI, prefix string, surface Su
 		group.UseSimpleModifier(func(op *huma.Operation) {
 			if op.Security == nil {
 				op.Security = []map[string][]string{{sessionScheme: {}}, {bearerScheme: {}}}
+				if surface == TenantAPI {
+					op.Security = append(op.Security, map[string][]string{keyScheme: {}})
+				}
 			}
 		})
 	}

@@ -348,7 +348,7 @@ func TestDocument(t *testing.T) {
 		t.Fatalf("%q, %v", document.OpenAPI, err)
 	}
 	rows, ok := document.Paths["/api/tenants/{tenant}/rows"]["get"]
-	if !ok || len(rows.Security) != 2 || len(rows.Parameters) != 1 || rows.Parameters[0].Name != "tenant" {
+	if !ok || len(rows.Security) != 3 || len(rows.Parameters) != 1 || rows.Parameters[0].Name != "tenant" {
 		t.Errorf("a tenant's operation is documented as %+v", rows)
 	}
 	patch := document.Paths["/api/things/{id}"]["patch"]

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -20,8 +21,19 @@ import (
 type Caller struct {
 	// Account is the person's id, "" before anybody is known.
 	Account string
+	// Key is the id of the API key that stands for the person, "" without one.
+	Key string
 	// Tenant is the tenant's id, "" outside of tenants.
 	Tenant string
+}
+
+// sender is who the request counts for: a person, and each of their keys by
+// itself.
+func (c Caller) sender() string {
+	if c.Key != "" {
+		return "key:" + c.Key // no account has such an id
+	}
+	return c.Account
 }
 
 // IdempotencyStore remembers answers under keys; *idempotency.Store and
@@ -79,6 +91,10 @@ func answerOnce(ctx huma.Context, next func(huma.Context)) {
 	next(recorded)
 	if recorded.status/100 == 2 {
 		run.answer = recorded.answer()
+		if err := redactAnswer(ctx.Operation(), run.answer); err != nil {
+			state.errors.logger().ErrorContext(r.Context(), "an answer could not be stripped of what is not to be kept", "request_id", state.id, "error", err)
+			run.answer.Body = nil
+		}
 	}
 	run.end(r.Context())
 	recorded.send()
@@ -102,7 +118,7 @@ func keyedRequest(r *http.Request, caller Caller, key string) (idempotency.Reque
 		hash.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 		hash.Write([]byte(part))
 	}
-	request := idempotency.Request{Tenant: caller.Tenant, Account: caller.Account, Key: key}
+	request := idempotency.Request{Tenant: caller.Tenant, Account: caller.sender(), Key: key}
 	hash.Sum(request.Fingerprint[:0])
 	return request, nil
 }
@@ -114,6 +130,25 @@ func isPrintable(key string) bool {
 		}
 	}
 	return true
+}
+
+const withoutKey = "tenon:without"
+
+// KeepWithout makes an operation's answers be remembered under an Idempotency-Key
+// as without returns their bodies: for secrets that are shown once.
+func KeepWithout(op *huma.Operation, without func(body []byte) ([]byte, error)) {
+	op.Metadata = maps.Clone(op.Metadata)
+	if op.Metadata == nil {
+		op.Metadata = map[string]any{}
+	}
+	op.Metadata[withoutKey] = without
+}
+
+func redactAnswer(op *huma.Operation, answer *idempotency.Answer) (err error) {
+	if without, ok := op.Metadata[withoutKey].(func([]byte) ([]byte, error)); ok {
+		answer.Body, err = without(answer.Body)
+	}
+	return err
 }
 
 // replay answers what was answered the first time.

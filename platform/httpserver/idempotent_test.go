@@ -1,7 +1,9 @@
 package httpserver_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -113,5 +115,56 @@ func TestKeysNeedCallers(t *testing.T) {
 	config := httpserver.Config{PublicURL: &url.URL{Scheme: "https", Host: "example.com"}, Idempotency: idempotency.NewMemory()}
 	if _, err := httpserver.New(config); err == nil {
 		t.Error("keys that belong to nobody are accepted")
+	}
+}
+
+// TestSecretsAreNotKept holds that an answer is remembered without what is shown
+// once, and that a person's keys for idempotency are not those of their API keys.
+func TestSecretsAreNotKept(t *testing.T) {
+	t.Parallel()
+	var broken atomic.Bool
+	type callerKey struct{}
+	e := newEdge(t, func(config *httpserver.Config) {
+		config.Caller = func(ctx context.Context) httpserver.Caller {
+			key, _ := ctx.Value(callerKey{}).(string)
+			return httpserver.Caller{Account: "user_1", Key: key}
+		}
+		config.SignedIn = func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, r.Header.Get("X-Key"))))
+			})
+		}
+		config.Idempotency = idempotency.NewMemory()
+	}, httpserver.Mount{Surface: httpserver.SignedIn, Operations: func(api huma.API) {
+		op := huma.Operation{OperationID: "reveal", Method: http.MethodPost, Path: "/reveal"}
+		httpserver.KeepWithout(&op, func(body []byte) ([]byte, error) {
+			if broken.Load() {
+				return nil, errors.New("not to be read")
+			}
+			return bytes.ReplaceAll(body, []byte("secret"), []byte("hidden")), nil
+		})
+		httpserver.Register(api, op, func(context.Context, *struct{}) (*thingOutput, error) {
+			return &thingOutput{Body: thing{Name: "secret"}}, nil
+		})
+	}})
+	ask := func(idempotencyKey, apiKey string) string {
+		t.Helper()
+		r := httptest.NewRequest(http.MethodPost, "/api/reveal", nil)
+		r.Header.Set("Idempotency-Key", idempotencyKey)
+		r.Header.Set("X-Key", apiKey)
+		w := e.send(r)
+		if w.Code != http.StatusOK {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		return w.Body.String()
+	}
+	for _, apiKey := range []string{"", "KEY1", "KEY2"} { // each of them is somebody else
+		if first, again := ask("k", apiKey), ask("k", apiKey); !strings.Contains(first, "secret") || strings.Contains(again, "secret") || !strings.Contains(again, "hidden") {
+			t.Errorf("%q: first %s, again %s", apiKey, first, again)
+		}
+	}
+	broken.Store(true)
+	if first, again := ask("k2", ""), ask("k2", ""); !strings.Contains(first, "secret") || again != "" {
+		t.Errorf("first %s, again %s", first, again)
 	}
 }

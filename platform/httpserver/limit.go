@@ -16,13 +16,13 @@ type Limits struct {
 	// SignIn is for each client address on the way to the identity provider,
 	// and Webhook for each that delivers webhooks; both instead of Address.
 	SignIn, Webhook int
-	// Person is for each person, wherever they are, and Tenant for each tenant,
-	// whoever asks.
-	Person, Tenant int
+	// Person is for each person, wherever they are, Key for each API key, in place
+	// of Person, and Tenant for each tenant, whoever asks.
+	Person, Key, Tenant int
 }
 
 // limiters count requests for [Limits].
-type limiters struct{ address, signIn, webhook, person, tenant *ratelimit.Limiter }
+type limiters struct{ address, signIn, webhook, person, key, tenant *ratelimit.Limiter }
 
 func newLimiters(limits Limits) limiters {
 	return limiters{
@@ -30,6 +30,7 @@ func newLimiters(limits Limits) limiters {
 		signIn:  ratelimit.New("sign-in", limits.SignIn),
 		webhook: ratelimit.New("webhook", limits.Webhook),
 		person:  ratelimit.New("person", limits.Person),
+		key:     ratelimit.New("key", limits.Key),
 		tenant:  ratelimit.New("tenant", limits.Tenant),
 	}
 }
@@ -66,11 +67,16 @@ func (rt *Router) limitAddress(next http.Handler) http.Handler {
 	})
 }
 
-// limitPerson counts a request once it is known who sends it.
+// limitPerson counts a request once it is known who sends it: a person, or a
+// program with a key, which uses up nothing of the person's.
 func (rt *Router) limitPerson(next http.Handler) http.Handler {
 	return rt.errors.Handle(func(w http.ResponseWriter, r *http.Request) error {
-		if caller := rt.config.Caller(r.Context()); caller.Account != "" {
-			if err := rt.limiters.person.Take(w, r, caller.Account); err != nil {
+		caller, limiter := rt.config.Caller(r.Context()), rt.limiters.person
+		if caller.Key != "" {
+			limiter = rt.limiters.key
+		}
+		if caller.Account != "" {
+			if err := limiter.Take(w, r, caller.sender()); err != nil {
 				return err
 			}
 		}

@@ -31,12 +31,12 @@ func newLimited(t *testing.T, limits httpserver.Limits) edge {
 		signIn, enter := c.SignedIn, c.Tenant
 		c.SignedIn = func(next http.Handler) http.Handler {
 			return signIn(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), nobody{}, httpserver.Caller{Account: r.Header.Get("X-As")})))
+				next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), nobody{}, httpserver.Caller{Account: r.Header.Get("X-As"), Key: r.Header.Get("X-Key")})))
 			}))
 		}
 		c.Tenant = func(next http.Handler) http.Handler {
 			return enter(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				caller := httpserver.Caller{Account: r.Header.Get("X-As"), Tenant: "org_acme"}
+				caller := httpserver.Caller{Account: r.Header.Get("X-As"), Key: r.Header.Get("X-Key"), Tenant: "org_acme"}
 				next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), nobody{}, caller)))
 			}))
 		}
@@ -133,8 +133,20 @@ func TestLimitsOfPersonsAndTenants(t *testing.T) {
 			t.Errorf("%s as %q: %d, want %d", test.path, test.as, got, test.want)
 		}
 	}
-	config := httpserver.Config{PublicURL: &url.URL{Scheme: "https", Host: "example.com"}, Limits: httpserver.Limits{Tenant: 1}}
-	if _, err := httpserver.New(config); err == nil {
-		t.Error("limits of nobody are accepted")
+	// A key has a limit of its own and uses up nothing of its maker's.
+	e = newLimited(t, httpserver.Limits{Person: 4, Key: 3})
+	for _, test := range []struct {
+		key  string
+		want int
+	}{{"KEY1", 3}, {"KEY2", 3}, {"", 4}, {"KEY1", 0}, {"", 0}} {
+		if got := e.until(t, "GET", "/api/tenants/acme/rows", from, "ada", "X-Key", test.key); got != test.want {
+			t.Errorf("key %q: %d, want %d", test.key, got, test.want)
+		}
+	}
+	for _, limits := range []httpserver.Limits{{Person: 1}, {Key: 1}, {Tenant: 1}} {
+		config := httpserver.Config{PublicURL: &url.URL{Scheme: "https", Host: "example.com"}, Limits: limits}
+		if _, err := httpserver.New(config); err == nil {
+			t.Errorf("limits of nobody are accepted: %+v", limits)
+		}
 	}
 }

@@ -215,7 +215,7 @@ func (rt *Router) complete(mounts []Mount) error {
 	switch {
 	case config.Caller == nil && config.Idempotency != nil:
 		return errors.New("idempotency keys belong to callers, and there is no Caller")
-	case config.Caller == nil && (config.Limits.Person != 0 || config.Limits.Tenant != 0):
+	case config.Caller == nil && (config.Limits.Person != 0 || config.Limits.Key != 0 || config.Limits.Tenant != 0):
 		return errors.New("persons and tenants have limits, and there is no Caller")
 	case config.Caller == nil:
 		config.Caller = func(context.Context) Caller { return Caller{} }
