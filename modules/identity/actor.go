@@ -14,10 +14,18 @@ type Actor struct {
 	AccountID string
 	// Role is the person's role in this tenant.
 	Role Role
+	// Key is the API key by which they act, nil for the person themselves.
+	Key *Key
 }
 
-// Allows reports whether the actor has permission.
-func (a Actor) Allows(permission Permission) bool { return a.Role.Allows(permission) }
+// Allows reports whether the actor has permission. A key has it when the person's
+// role covers it now and the key does.
+func (a Actor) Allows(permission Permission) bool {
+	if a.Key == nil {
+		return a.Role.Allows(permission)
+	}
+	return a.Role.Covers(permission) && covers(a.Key.Permissions, permission)
+}
 
 // Require returns nil when the actor has one of permissions, and otherwise an
 // error of kind [fault.Forbidden].
@@ -27,7 +35,18 @@ func (a Actor) Require(permissions ...Permission) error {
 			return nil
 		}
 	}
+	if a.Key != nil {
+		return ErrKeyForbidden
+	}
 	return ErrForbidden
+}
+
+// RequirePerson returns nil for a person, and [ErrPersonal] for a key.
+func (a Actor) RequirePerson() error {
+	if a.Key != nil {
+		return ErrPersonal
+	}
+	return nil
 }
 
 // ErrForbidden is what an actor gets who lacks the permission.
@@ -40,9 +59,9 @@ type Access struct {
 	Member  Member
 }
 
-// Actor returns the acting person.
+// Actor returns the acting person, or the key that acts for them.
 func (a Access) Actor() Actor {
-	return Actor{AccountID: a.Member.ID, Role: a.Member.Role}
+	return Actor{AccountID: a.Member.ID, Role: a.Member.Role, Key: a.Session.Key}
 }
 
 type (

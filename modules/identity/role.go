@@ -25,6 +25,7 @@ const (
 	OrganizationManage Permission = "organization:manage"
 	UsersManage        Permission = "users:manage"
 	UsersView          Permission = "users:view"
+	APIKeysManage      Permission = "apikeys:manage"
 	ProjectsCreate     Permission = "projects:create"
 	ProjectsEditAll    Permission = "projects:edit:all"
 	ProjectsEditOwn    Permission = "projects:edit:own"
@@ -38,10 +39,18 @@ const (
 // grants is the one table of who may do what. Every entry point asks it
 // through [Role.Allows] or [Actor.Allows].
 var grants = map[Role][]Permission{
-	RoleOwner:  {OrganizationManage, UsersManage, UsersView, ProjectsCreate, ProjectsEditAll, ProjectsDeleteAll, ProjectsViewAll},
-	RoleAdmin:  {UsersManage, UsersView, ProjectsCreate, ProjectsEditAll, ProjectsDeleteAll, ProjectsViewAll},
+	RoleOwner:  {OrganizationManage, UsersManage, UsersView, APIKeysManage, ProjectsCreate, ProjectsEditAll, ProjectsDeleteAll, ProjectsViewAll},
+	RoleAdmin:  {UsersManage, UsersView, APIKeysManage, ProjectsCreate, ProjectsEditAll, ProjectsDeleteAll, ProjectsViewAll},
 	RoleMember: {UsersView, ProjectsCreate, ProjectsEditOwn, ProjectsDeleteOwn, ProjectsViewPublic, ProjectsViewOwn},
 	RoleViewer: {UsersView, ProjectsViewPublic},
+}
+
+// Permissions returns every permission, related ones side by side.
+func Permissions() []Permission {
+	return []Permission{
+		ProjectsViewPublic, ProjectsViewOwn, ProjectsViewAll, ProjectsCreate, ProjectsEditOwn, ProjectsEditAll,
+		ProjectsDeleteOwn, ProjectsDeleteAll, UsersView, UsersManage, APIKeysManage, OrganizationManage,
+	}
 }
 
 // Roles returns every role, from most to least.

@@ -69,15 +69,19 @@ func AssignableRoles(actor Actor, target Member) []Role {
 }
 
 // MayRemove reports whether the actor may remove target, who may be themselves:
-// everybody may leave.
+// everybody may leave, though nobody's key for them.
 func MayRemove(actor Actor, target Member) bool {
-	return target.ID == actor.AccountID || manages(actor, target)
+	return target.ID == actor.AccountID && actor.Key == nil || manages(actor, target)
 }
 
 // MayTransfer reports whether the actor may hand their ownership to target.
 func MayTransfer(actor Actor, target Member) bool {
-	return actor.Role == RoleOwner && target.Role != RoleOwner
+	return isOwner(actor) && target.Role != RoleOwner
 }
+
+// isOwner reports whether the actor has an ownership to give away. A key has
+// nothing of its own.
+func isOwner(actor Actor) bool { return actor.Role == RoleOwner && actor.Key == nil }
 
 // AuthorizeView returns nil if the actor may see who the members are, and
 // otherwise [ErrForbidden].
@@ -118,7 +122,7 @@ func (r *Roster) AuthorizeRemoval(ctx context.Context, actor Actor, id string) (
 // AuthorizeTransfer returns a member to whom the actor may hand their
 // ownership. Errors: [ErrNoMember], [ErrForbidden], [ErrOwnerAlready].
 func (r *Roster) AuthorizeTransfer(ctx context.Context, actor Actor, id string) (Member, error) {
-	target, err := r.authorize(ctx, actor, id, func(actor Actor, _ Member) bool { return actor.Role == RoleOwner })
+	target, err := r.authorize(ctx, actor, id, func(actor Actor, _ Member) bool { return isOwner(actor) })
 	if err == nil && target.Role == RoleOwner {
 		return Member{}, ErrOwnerAlready
 	}
@@ -181,7 +185,7 @@ func (r *Roster) change(ctx context.Context, access Access, fn func(ctx, inTenan
 		case !actor.IsActive:
 			return ErrForbidden
 		}
-		return fn(ctx, inTenant, Access{Member: actor}.Actor())
+		return fn(ctx, inTenant, Access{Session: access.Session, Member: actor}.Actor())
 	})
 }
 

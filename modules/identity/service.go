@@ -55,6 +55,9 @@ const seenInterval = 5 * time.Minute
 func (s *Service) Enter(ctx context.Context, session Session, slug string) (context.Context, Access, error) {
 	since := s.admissions.Now()
 	if known, ok := s.admissions.Find(slug, session.AccountID); ok {
+		if err := session.Key.admits(known.Tenant.ID, known.Member); err != nil {
+			return ctx, Access{}, fault.Wrap("enter tenant", refusal(err))
+		}
 		ctx, access := s.admit(ctx, Access{Session: session, Tenant: known.Tenant, Member: known.Member}, slug, since)
 		return ctx, access, nil
 	}
@@ -66,11 +69,8 @@ func (s *Service) Enter(ctx context.Context, session Session, slug string) (cont
 		since = s.admissions.Now()
 		access, err = s.enter(ctx, session, slug)
 	}
-	if isUnknown(err) {
-		err = tenancy.ErrNotFound
-	}
 	if err != nil {
-		return ctx, Access{}, fault.Wrap("enter tenant", err)
+		return ctx, Access{}, fault.Wrap("enter tenant", refusal(err))
 	}
 	s.admissions.Keep(slug, Admission{access.Tenant, access.Member}, since)
 	ctx, access = s.admit(ctx, access, slug, since)
@@ -80,7 +80,7 @@ func (s *Service) Enter(ctx context.Context, session Session, slug string) (cont
 // admit returns the context of somebody who was let in by what was true since.
 func (s *Service) admit(ctx context.Context, access Access, slug string, since Moment) (context.Context, Access) {
 	ctx = tenant.NewContext(ctx, access.Tenant.Schema)
-	if s.touch(ctx, &access.Member) {
+	if access.Session.Key == nil && s.touch(ctx, &access.Member) { // a key is not seen
 		s.admissions.Keep(slug, Admission{access.Tenant, access.Member}, since)
 	}
 	return NewAccessContext(ctx, access), access
@@ -89,6 +89,14 @@ func (s *Service) admit(ctx context.Context, access Access, slug string, since M
 // errNeverMember sets somebody who never was a member apart from somebody who
 // is one no more; to the outside both are [tenancy.ErrNotFound].
 var errNeverMember = fault.New(fault.NotFound, tenancy.ErrNotFound.Message)
+
+// refusal is what the outside hears of err.
+func refusal(err error) error {
+	if isUnknown(err) {
+		return tenancy.ErrNotFound
+	}
+	return err
+}
 
 func isUnknown(err error) bool {
 	return errors.Is(err, errNeverMember) || errors.Is(err, errUnknownTenant)
@@ -104,18 +112,27 @@ func (s *Service) enter(ctx context.Context, session Session, slug string) (Acce
 	case err != nil:
 		return Access{}, err
 	}
+	if key := session.Key; key != nil && key.TenantID != t.ID {
+		return Access{}, errUnknownTenant
+	}
 	if !s.tenants.Serves(t) {
 		return Access{}, s.outdated(ctx, session, t)
 	}
 	member, err := s.members.ByID(tenant.NewContext(ctx, t.Schema), session.AccountID)
 	switch {
+	case session.Key != nil && (fault.Is(err, fault.NotFound) || err == nil && !member.IsActive):
+		return Access{}, ErrKeyOrphaned
 	case fault.Is(err, fault.NotFound):
 		return Access{}, errNeverMember
 	case err != nil:
 		return Access{}, err
 	case !member.IsActive:
 		return Access{}, tenancy.ErrNotFound
-	case !t.Active:
+	}
+	if err := session.Key.admits(t.ID, member); err != nil {
+		return Access{}, err
+	}
+	if !t.Active {
 		return Access{}, tenancy.ErrSuspended
 	}
 	return Access{Session: session, Tenant: t, Member: member}, nil

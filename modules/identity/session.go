@@ -2,10 +2,10 @@ package identity
 
 import "time"
 
-// Session is a sign-in that was verified. It says who somebody is, and nothing
-// of what they may do.
+// Session is a sign-in that was verified, or an API key in its place. It says who
+// somebody is, and nothing of what they may do.
 type Session struct {
-	// ID is the session's id at the provider.
+	// ID is the session's id at the provider, "" with a key.
 	ID string
 	// AccountID is the account's id at the provider.
 	AccountID string
@@ -15,6 +15,9 @@ type Session struct {
 	ActiveOrganization OrganizationClaim
 	// IssuedAt and ExpiresAt bound the token, not the sign-in.
 	IssuedAt, ExpiresAt time.Time
+	// Key is the API key that AccountID made and that a program sends, nil for a
+	// person.
+	Key *Key
 }
 
 // OrganizationClaim is what a session token says of the active organization.

@@ -69,6 +69,9 @@ type NavigationItem struct {
 	Icon string
 	// Path is the page's path below the tenant's base, such as "/projects".
 	Path string
+	// Permission is what a person needs to be let see the page, as the
+	// application calls it; "" is for everybody.
+	Permission string
 	// Current marks the page that is open, or the section it belongs to.
 	Current bool
 }

@@ -65,8 +65,9 @@ func Register(api huma.API, service *identity.Service, roster *identity.Roster) 
 		Method:      http.MethodPost,
 		Path:        "/users/onboarding",
 		Summary:     "Complete your onboarding",
-		Description: "Records what you tell this organization about yourself, and that you were welcomed. Every value is optional; doing it again is harmless.",
+		Description: "Records what you tell this organization about yourself, and that you were welcomed. Every value is optional; doing it again is harmless. API keys have nothing to tell.",
 		Tags:        []string{"Users"},
+		Middlewares: huma.Middlewares{may(identity.Actor.RequirePerson)},
 	}, func(ctx context.Context, in *onboardingInput) (*onboardingOutput, error) {
 		access, _ := identity.AccessFromContext(ctx)
 		var profile identity.Profile

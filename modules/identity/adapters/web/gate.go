@@ -43,6 +43,10 @@ func (g *Gate) Authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// What a page shows depends on who asks, so no cache may share it.
 		w.Header().Add("Vary", "Cookie, Authorization")
+		if _, ok := identity.SessionFromContext(r.Context()); ok { // by an API key
+			next.ServeHTTP(w, r)
+			return
+		}
 		decision := g.authenticate(r)
 		for _, cookie := range decision.Cookies {
 			w.Header().Add("Set-Cookie", cookie)
@@ -173,6 +177,9 @@ func (g *Gate) fill(r *http.Request, shell *web.Shell, access identity.Access, n
 	}
 	below := strings.TrimPrefix(r.URL.Path, base)
 	for _, item := range navigation {
+		if item.Permission != "" && !access.Actor().Allows(identity.Permission(item.Permission)) {
+			continue
+		}
 		item.Current = below == item.Path || strings.HasPrefix(below, item.Path+"/")
 		shell.Navigation = append(shell.Navigation, item)
 	}
