@@ -27,7 +27,7 @@ var (
 // OldestTenant is the oldest version of a tenant's schema that this code works
 // on; a tenant at an older one is answered 503 until it is migrated. Raise it to
 // the migration that the code begins to rely on.
-const OldestTenant = "20261124161730"
+const OldestTenant = "20261126162435"
 
 // The desired states, as SQL without a schema's name.
 var (

@@ -129,16 +129,18 @@ var rules = []struct {
 		},
 	},
 	{
-		name: "modules depend on each other in one direction: operations and projects, identity, tenancy",
+		name: "modules depend on each other in one direction: operations, projects and API keys, identity, tenancy",
 		broken: func(i importOf) bool {
 			from, to := moduleOf(i.folder), moduleOf(i.ours())
-			above := to == "projects" || to == "operations"
-			return from == "tenancy" && to != "" && to != "tenancy" || (from == "identity" || from == "projects") && above && from != to
+			above := to == "projects" || to == "operations" || to == "apikeys"
+			isBelow := from == "identity" || from == "projects" || from == "apikeys"
+			return from == "tenancy" && to != "" && to != "tenancy" || isBelow && above && from != to
 		},
 		planted: []importOf{
 			{folder: "modules/tenancy", path: "github.com/tenonhq/tenon/modules/identity"},
 			{folder: "modules/identity/adapters/web", path: "github.com/tenonhq/tenon/modules/projects"},
 			{folder: "modules/projects", path: "github.com/tenonhq/tenon/modules/operations"},
+			{folder: "modules/identity/adapters/web", path: "github.com/tenonhq/tenon/modules/apikeys"},
 		},
 	},
 	{

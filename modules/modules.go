@@ -3,6 +3,8 @@ package modules
 import (
 	"go.uber.org/fx"
 
+	"github.com/tenonhq/tenon/modules/apikeys/apikeysfx"
+	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/modules/identity/identityfx"
 	"github.com/tenonhq/tenon/modules/operations/operationsfx"
 	"github.com/tenonhq/tenon/modules/projects/projectsfx"
@@ -16,6 +18,7 @@ var All = fx.Options(
 	tenancyfx.Module,
 	identityfx.Module,
 	projectsfx.Module,
+	apikeysfx.Module,
 	operationsfx.Module,
 )
 
@@ -25,5 +28,6 @@ func Navigation() []web.NavigationItem {
 		{Label: "Dashboard", Icon: "layout-dashboard", Path: "/dashboard"},
 		{Label: "Projects", Icon: "folder", Path: "/projects"},
 		{Label: "Members", Icon: "users", Path: "/members"},
+		{Label: "API keys", Icon: "key-round", Path: "/api-keys", Permission: string(identity.APIKeysManage)},
 	}
 }

@@ -139,6 +139,7 @@ func TestContract(t *testing.T) {
 	}
 	exchanges := contract(execute)
 	maps.Copy(exchanges, p.memberContract(t, tokens, execute))
+	maps.Copy(exchanges, p.keyContract(t, tokens))
 	for _, id := range slices.Sorted(maps.Keys(exchanges)) {
 		route, ok := routes[id]
 		if !ok {
@@ -221,6 +222,10 @@ func (p *product) contractTenants(t *testing.T) (tokens map[string]string, execu
 		}
 	}
 	execute(t, `UPDATE public.tenants SET is_active = false, suspended_at = now() WHERE id = '`+frozen.ID+`'`)
+	execute(t, `SELECT pg_notify('tenon_changes', schema_name) FROM public.tenants WHERE id = '`+frozen.ID+`'`) // as the product does
+	eventually(t, "frozen is suspended", func() bool {
+		return p.call(t, "GET", "/api/tenants/frozen/projects", tokens["owner"], nil).status == http.StatusForbidden
+	})
 	return tokens, execute
 }
 

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/fx/fxevent"
 
 	"github.com/tenonhq/tenon/modules"
+	"github.com/tenonhq/tenon/modules/apikeys/apikeysfx"
 	"github.com/tenonhq/tenon/modules/identity"
 	identityweb "github.com/tenonhq/tenon/modules/identity/adapters/web"
 	"github.com/tenonhq/tenon/modules/identity/identityfx"
@@ -54,7 +55,7 @@ func newApplication(c config.Config, logger *slog.Logger) (*application, error) 
 		fx.WithLogger(func() fxevent.Logger { return wiringLogger(logger) }),
 		fx.Supply(c, logger),
 		fx.Provide(newTracing, newMetrics, newDatabase, newApplicationEngine, newErrorWriter, newReadiness, newIdempotencyStore,
-			fx.Annotate(newRouter, fx.ParamTags("", "", "", "", "", "", "", `group:"mounts"`))),
+			fx.Annotate(newRouter, fx.ParamTags("", "", "", "", "", "", "", "", `group:"mounts"`))),
 		fx.Invoke(fx.Annotate(measure, fx.ParamTags("", "", "", "", `group:"probes"`))),
 		modules.All,
 		fx.Populate(&app.router, &app.readiness, &app.engine, &app.metrics),
@@ -247,10 +248,14 @@ func newIdempotencyStore(lifecycle fx.Lifecycle, db *database.DB, logger *slog.L
 func callerOf(ctx context.Context) httpserver.Caller {
 	session, _ := identity.SessionFromContext(ctx)
 	access, _ := identity.AccessFromContext(ctx)
-	return httpserver.Caller{Account: session.AccountID, Tenant: access.Tenant.ID}
+	caller := httpserver.Caller{Account: session.AccountID, Tenant: access.Tenant.ID}
+	if session.Key != nil {
+		caller.Key = session.Key.ID
+	}
+	return caller
 }
 
-func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *httpserver.Readiness, gate *identityweb.Gate, keys *idempotency.Store, metrics *telemetry.Metrics, tracing telemetry.Tracing, mounts []httpserver.Mount) (*httpserver.Router, error) {
+func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *httpserver.Readiness, gate *identityweb.Gate, byKey apikeysfx.Authenticate, keys *idempotency.Store, metrics *telemetry.Metrics, tracing telemetry.Tracing, mounts []httpserver.Mount) (*httpserver.Router, error) {
 	shell := gate.Shell(modules.Navigation())
 	return httpserver.New(httpserver.Config{
 		PublicURL:             c.PublicURL,
@@ -263,13 +268,15 @@ func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *https
 		API: huma.Info{
 			Title:       "Tenon",
 			Version:     "1",
-			Description: "Everything a tenant can do, for programs. Sign requests with a session token: `Authorization: Bearer …`.",
+			Description: "Everything a tenant can do, for programs. Sign requests with an API key of the organization, `Authorization: Bearer tenon_…`, or with a session token in its place.",
 		},
-		SignedIn: func(next http.Handler) http.Handler { return gate.Authenticate(gate.RequireSession(shell(next))) },
-		Tenant:   func(next http.Handler) http.Handler { return gate.Enter(shell(next)) },
-		Caller:   callerOf,
+		SignedIn: func(next http.Handler) http.Handler {
+			return byKey(gate.Authenticate(gate.RequireSession(shell(next))))
+		},
+		Tenant: func(next http.Handler) http.Handler { return gate.Enter(shell(next)) },
+		Caller: callerOf,
 		Limits: httpserver.Limits{
-			Address: c.RateLimitAddress, SignIn: c.RateLimitSignIn, Webhook: c.RateLimitWebhook, Person: c.RateLimitPerson, Tenant: c.RateLimitTenant,
+			Address: c.RateLimitAddress, SignIn: c.RateLimitSignIn, Webhook: c.RateLimitWebhook, Person: c.RateLimitPerson, Key: c.RateLimitKey, Tenant: c.RateLimitTenant,
 		},
 		Observe:     metrics.ObserveRequest,
 		Tracing:     tracing.Provider(),

@@ -26,6 +26,10 @@ var attackers = [...]string{"owner", "admin", "member", "viewer", "stranger", ""
 // statuses are what the attackers get, in their order.
 type statuses [len(attackers)]int
 
+// keyed is what API keys of acme's owner get in acme: the one with every
+// permission, and the one that may see public projects alone.
+type keyed struct{ every, narrow int }
+
 // attacked is a row of the table: a route, and what everybody gets at it. A
 // route of a tenant is asked about acme's and testcorp's, one of a project about
 // a public and a private one of the owner's.
@@ -39,6 +43,9 @@ type attacked struct {
 	private statuses
 	// foreign is what is answered in testcorp, the stranger's.
 	foreign statuses
+	// keys is what API keys get where they are good: at the operations of a tenant.
+	// A private project is one that is not there for the narrow key.
+	keys keyed
 	// restore brings back what a request cost that one of acme's people was
 	// let do; nil when it cost nothing.
 	restore func(s *siege, t *testing.T, as string)
@@ -54,6 +61,9 @@ var (
 const (
 	apiProjects  = "/api/tenants/{tenant}/projects"
 	pageProjects = "/{tenant}/projects"
+
+	apiKeys  = "/api/tenants/{tenant}/api-keys"
+	pageKeys = "/{tenant}/api-keys"
 
 	apiMembers     = "/api/tenants/{tenant}/members"
 	apiInvitations = "/api/tenants/{tenant}/invitations"
@@ -88,37 +98,47 @@ var attackTable = []attacked{
 	{method: "GET", pattern: "/admin/events/{event}", own: noOperator},
 	{method: "POST", pattern: "/admin/events/{event}/replay", own: noOperator},
 
-	{method: "GET", pattern: apiProjects, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
-	{method: "POST", pattern: apiProjects, body: `{"name": "x"}`, own: statuses{201, 201, 201, 403, 404, 401}, foreign: outside(201)},
+	{method: "GET", pattern: apiProjects, keys: keyed{200, 200}, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
+	{method: "POST", pattern: apiProjects, body: `{"name": "x"}`, keys: keyed{201, 403}, own: statuses{201, 201, 201, 403, 404, 401}, foreign: outside(201)},
 	{
 		method: "GET", pattern: apiProjects + "/{project}",
-		own: statuses{200, 200, 200, 200, 404, 401}, private: statuses{200, 200, 404, 404, 404, 401}, foreign: outside(200),
+		keys: keyed{200, 200}, own: statuses{200, 200, 200, 200, 404, 401}, private: statuses{200, 200, 404, 404, 404, 401}, foreign: outside(200),
 	},
 	{
 		method: "PATCH", pattern: apiProjects + "/{project}", body: `{"description": "x"}`,
-		own: statuses{200, 200, 403, 403, 404, 401}, private: statuses{200, 200, 404, 404, 404, 401}, foreign: outside(200),
+		keys: keyed{200, 403}, own: statuses{200, 200, 403, 403, 404, 401}, private: statuses{200, 200, 404, 404, 404, 401}, foreign: outside(200),
 	},
 	{
 		method: "DELETE", pattern: apiProjects + "/{project}",
-		own: statuses{204, 204, 403, 403, 404, 401}, private: statuses{204, 204, 404, 404, 404, 401}, foreign: outside(204),
+		keys: keyed{204, 403}, own: statuses{204, 204, 403, 403, 404, 401}, private: statuses{204, 204, 404, 404, 404, 401}, foreign: outside(204),
 	},
-	{method: "POST", pattern: "/api/tenants/{tenant}/users/onboarding", body: `{}`, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
+	{method: "POST", pattern: "/api/tenants/{tenant}/users/onboarding", body: `{}`, keys: keyed{403, 403}, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
 
-	{method: "GET", pattern: apiMembers, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
-	{method: "GET", pattern: apiMembers + "/{user}", own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
-	{method: "PATCH", pattern: apiMembers + "/{user}", body: `{"role": "member"}`, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
-	{method: "DELETE", pattern: apiMembers + "/{user}", own: statuses{204, 204, 403, 403, 404, 401}, foreign: outside(204)},
-	{method: "POST", pattern: apiMembers + "/{user}/transfer-ownership", own: statuses{409, 403, 403, 403, 404, 401}, foreign: outside(409)},
-	{method: "GET", pattern: apiInvitations, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
-	{method: "POST", pattern: apiInvitations, body: `{"email": "{email}", "role": "viewer"}`, own: statuses{201, 201, 403, 403, 404, 401}, foreign: outside(201)},
-	{method: "GET", pattern: apiInvitations + "/{invitation}", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
-	{method: "DELETE", pattern: apiInvitations + "/{invitation}", own: statuses{204, 204, 403, 403, 404, 401}, foreign: outside(204)},
-	{method: "POST", pattern: apiInvitations + "/{invitation}/resend", own: statuses{201, 201, 403, 403, 404, 401}, foreign: outside(201)},
+	{method: "GET", pattern: apiMembers, keys: keyed{200, 403}, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
+	{method: "GET", pattern: apiMembers + "/{user}", keys: keyed{200, 403}, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
+	{method: "PATCH", pattern: apiMembers + "/{user}", body: `{"role": "member"}`, keys: keyed{200, 403}, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "DELETE", pattern: apiMembers + "/{user}", keys: keyed{204, 403}, own: statuses{204, 204, 403, 403, 404, 401}, foreign: outside(204)},
+	{method: "POST", pattern: apiMembers + "/{user}/transfer-ownership", keys: keyed{403, 403}, own: statuses{409, 403, 403, 403, 404, 401}, foreign: outside(409)},
+	{method: "GET", pattern: apiInvitations, keys: keyed{200, 403}, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "POST", pattern: apiInvitations, body: `{"email": "{email}", "role": "viewer"}`, keys: keyed{201, 403}, own: statuses{201, 201, 403, 403, 404, 401}, foreign: outside(201)},
+	{method: "GET", pattern: apiInvitations + "/{invitation}", keys: keyed{200, 403}, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "DELETE", pattern: apiInvitations + "/{invitation}", keys: keyed{204, 403}, own: statuses{204, 204, 403, 403, 404, 401}, foreign: outside(204)},
+	{method: "POST", pattern: apiInvitations + "/{invitation}/resend", keys: keyed{201, 403}, own: statuses{201, 201, 403, 403, 404, 401}, foreign: outside(201)},
+
+	{method: "GET", pattern: apiKeys, keys: keyed{200, 403}, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "POST", pattern: apiKeys, body: `{"name": "x", "permissions": ["projects:view:all"]}`, keys: keyed{403, 403}, own: statuses{201, 201, 403, 403, 404, 401}, foreign: outside(201)},
+	{method: "GET", pattern: apiKeys + "/{key}", keys: keyed{200, 403}, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "DELETE", pattern: apiKeys + "/{key}", keys: keyed{204, 403}, own: statuses{204, 204, 403, 403, 404, 401}, foreign: outside(204)},
 
 	{method: "GET", pattern: "/{tenant}/", own: statuses{303, 303, 303, 303, 404, 401}, foreign: outside(303)},
 	{method: "GET", pattern: "/{tenant}/dashboard", own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
 	{method: "GET", pattern: "/{tenant}/onboarding", own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
 	{method: "POST", pattern: "/{tenant}/onboarding", body: "phone=110", own: statuses{303, 303, 303, 303, 404, 401}, foreign: outside(303)},
+	{method: "GET", pattern: pageKeys, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "GET", pattern: pageKeys + "/new", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "POST", pattern: pageKeys + "/new", body: "name=x&permissions=projects:view:all", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "GET", pattern: pageKeys + "/{key}/revoke", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "POST", pattern: pageKeys + "/{key}/revoke", own: statuses{303, 303, 403, 403, 404, 401}, foreign: outside(303)},
 	{method: "GET", pattern: pageMembers, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
 	{method: "GET", pattern: pageMembers + "/invite", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
 	{method: "POST", pattern: pageMembers + "/invite", body: "email={email}&role=viewer", own: statuses{303, 303, 403, 403, 404, 401}, foreign: outside(303)},
@@ -191,6 +211,8 @@ type siege struct {
 	made   int
 	// bystanders are members of each tenant whom nothing happens to.
 	bystanders map[string]string
+	// keys are API keys of each tenant for rows to be about.
+	keys map[string]string
 }
 
 // send sends a row's request as one of the attackers.
@@ -200,6 +222,7 @@ func (s *siege) send(t *testing.T, row attacked, as, tenant, project string, hea
 	fill := strings.NewReplacer(
 		"{tenant}", tenant, "{project}", project, "{run}", "1", "{event}", "msg_1", "{script}", "x.js", "*", "x.js",
 		"{email}", fmt.Sprintf("new%d@example.com", s.made), "{user}", s.person(t, row, tenant), "{invitation}", s.invitation(t, row, tenant),
+		"{key}", s.key(t, row, tenant),
 	)
 	var body any
 	if row.body != "" {
@@ -237,6 +260,7 @@ func TestAttackTable(t *testing.T) {
 	p := startProduct(t, "--no-seed")
 	tokens, _ := p.contractTenants(t)
 	s := &siege{product: p, tokens: tokens}
+	s.makeKeys(t)
 
 	t.Run("every route has a row", func(t *testing.T) {
 		rows := map[httpserver.Route]int{}
@@ -293,35 +317,36 @@ func TestAttackTable(t *testing.T) {
 func (s *siege) attack(t *testing.T, row attacked, header []string) {
 	t.Helper()
 	hasTenant, hasProject := strings.Contains(row.pattern, "{tenant}"), strings.Contains(row.pattern, "{project}")
-	for i, as := range attackers {
-		check := func(what, tenant string, public bool, want int) {
-			t.Helper()
-			project := ""
-			if hasProject {
-				project = s.target(t, tenant, public)
-			}
-			got := s.send(t, row, as, tenant, project, header...)
-			if row.restore != nil {
-				row.restore(s, t, as)
-			}
-			if got.status != want {
-				t.Errorf("%s %s, %s, as %q: %d, want %d: %.200s", row.method, row.pattern, what, as, got.status, want, got.body)
-			}
-			if got.status >= 400 && strings.HasPrefix(row.pattern, "/api/") && got.header.Get("Content-Type") != "application/problem+json" {
-				t.Errorf("%s %s as %q: %d of type %q", row.method, row.pattern, as, got.status, got.header.Get("Content-Type"))
-			}
-			if location := got.header.Get("Location"); strings.Contains(location, "evil.example") {
-				t.Errorf("%s %s as %q leads to %s", row.method, row.pattern, as, location)
-			}
-		}
-		check("own", "acme", true, row.own[i])
+	check := func(as, what, tenant string, public bool, want int) {
+		t.Helper()
+		project := ""
 		if hasProject {
-			check("private", "acme", false, row.private[i])
+			project = s.target(t, tenant, public)
 		}
-		if hasTenant {
-			check("foreign", "testcorp", true, row.foreign[i])
+		got := s.send(t, row, as, tenant, project, header...)
+		if row.restore != nil {
+			row.restore(s, t, as)
+		}
+		if got.status != want {
+			t.Errorf("%s %s, %s, as %q: %d, want %d: %.200s", row.method, row.pattern, what, as, got.status, want, got.body)
+		}
+		if got.status >= 400 && strings.HasPrefix(row.pattern, "/api/") && got.header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s %s as %q: %d of type %q", row.method, row.pattern, as, got.status, got.header.Get("Content-Type"))
+		}
+		if location := got.header.Get("Location"); strings.Contains(location, "evil.example") {
+			t.Errorf("%s %s as %q leads to %s", row.method, row.pattern, as, location)
 		}
 	}
+	for i, as := range attackers {
+		check(as, "own", "acme", true, row.own[i])
+		if hasProject {
+			check(as, "private", "acme", false, row.private[i])
+		}
+		if hasTenant {
+			check(as, "foreign", "testcorp", true, row.foreign[i])
+		}
+	}
+	s.attackWithKeys(row, hasProject, check)
 }
 
 // slugGames holds that a tenant has one name, and that no spelling of it lets

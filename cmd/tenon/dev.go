@@ -192,7 +192,7 @@ func devEnvironment(environ []string, ready readyLine, emulator *clerkdev.Emulat
 		decided["OPERATORS"] = demo[0].people[0].email
 	}
 	// Everybody here has one address, and tests are fast.
-	for _, name := range []string{"RATE_LIMIT_ADDRESS", "RATE_LIMIT_SIGN_IN", "RATE_LIMIT_WEBHOOK", "RATE_LIMIT_PERSON", "RATE_LIMIT_TENANT"} {
+	for _, name := range []string{"RATE_LIMIT_ADDRESS", "RATE_LIMIT_SIGN_IN", "RATE_LIMIT_WEBHOOK", "RATE_LIMIT_PERSON", "RATE_LIMIT_KEY", "RATE_LIMIT_TENANT"} {
 		if variable(environ, name) == "" {
 			decided[name] = "0"
 		}

@@ -159,3 +159,21 @@ CREATE TABLE idempotency_keys (
     CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, account_id, key)
 );
 CREATE INDEX idempotency_keys_expires_at_idx ON idempotency_keys (expires_at);
+
+-- The index of API keys, owned by modules/apikeys: what decides about a request
+-- with a key, which has to be found before its tenant is known. What is not here
+-- is not valid.
+CREATE TABLE api_key_index (
+    id           text        NOT NULL, -- the part of the key that is no secret
+    tenant_id    text        NOT NULL,
+    account_id   text        NOT NULL, -- whoever made it, for whom it stands
+    hash         bytea       NOT NULL, -- SHA-256 of the whole key
+    permissions  text[]      NOT NULL,
+    created_at   timestamptz NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    last_used_at timestamptz, -- to within minutes
+    CONSTRAINT api_key_index_pkey PRIMARY KEY (id),
+    CONSTRAINT api_key_index_hash_check CHECK (octet_length(hash) = 32),
+    CONSTRAINT api_key_index_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
+);
+CREATE INDEX api_key_index_tenant_id_idx ON api_key_index (tenant_id);

@@ -45,3 +45,17 @@ CREATE TABLE projects (
 CREATE UNIQUE INDEX projects_slug_key ON projects (slug);
 CREATE INDEX projects_created_by_idx ON projects (created_by);
 CREATE INDEX projects_created_at_idx ON projects (created_at DESC, id DESC);
+
+-- What people know about API keys; what makes them valid is in the index beside
+-- the registry. Owned by modules/apikeys.
+CREATE TABLE api_keys (
+    id          text        NOT NULL, -- the part of the key that is no secret
+    name        text        NOT NULL,
+    permissions text[]      NOT NULL,
+    created_by  text        NOT NULL,
+    created_at  timestamptz NOT NULL,
+    expires_at  timestamptz NOT NULL,
+    CONSTRAINT api_keys_pkey PRIMARY KEY (id),
+    CONSTRAINT api_keys_created_by_fkey FOREIGN KEY (created_by) REFERENCES users (id)
+);
+CREATE INDEX api_keys_created_by_idx ON api_keys (created_by);

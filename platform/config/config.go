@@ -32,6 +32,7 @@ type Config struct {
 	RateLimitSignIn  int `env:"RATE_LIMIT_SIGN_IN" envDefault:"60" want:"a whole number from 0 to 1000000; 0 is no limit" example:"60" doc:"Most requests a minute from one client address to sign in, up and out"`
 	RateLimitWebhook int `env:"RATE_LIMIT_WEBHOOK" envDefault:"1200" want:"a whole number from 0 to 1000000; 0 is no limit" example:"1200" doc:"Most webhooks a minute from one client address"`
 	RateLimitPerson  int `env:"RATE_LIMIT_PERSON" envDefault:"600" want:"a whole number from 0 to 1000000; 0 is no limit" example:"600" doc:"Most requests a minute of one person"`
+	RateLimitKey     int `env:"RATE_LIMIT_KEY" envDefault:"600" want:"a whole number from 0 to 1000000; 0 is no limit" example:"600" doc:"Most requests a minute with one API key"`
 	RateLimitTenant  int `env:"RATE_LIMIT_TENANT" envDefault:"6000" want:"a whole number from 0 to 1000000; 0 is no limit" example:"6000" doc:"Most requests a minute in one tenant"`
 
 	DatabaseURL          Secret        `env:"DATABASE_URL,required" want:"a postgres:// URL with a host and a database" example:"postgres://tenon:secret@localhost:5432/tenon?sslmode=verify-full" doc:"PostgreSQL, directly or through PgBouncer in transaction mode"`
@@ -243,6 +244,7 @@ var rules = []struct {
 	{"RATE_LIMIT_SIGN_IN", func(c *Config) bool { return isLimit(c.RateLimitSignIn) }},
 	{"RATE_LIMIT_WEBHOOK", func(c *Config) bool { return isLimit(c.RateLimitWebhook) }},
 	{"RATE_LIMIT_PERSON", func(c *Config) bool { return isLimit(c.RateLimitPerson) }},
+	{"RATE_LIMIT_KEY", func(c *Config) bool { return isLimit(c.RateLimitKey) }},
 	{"RATE_LIMIT_TENANT", func(c *Config) bool { return isLimit(c.RateLimitTenant) }},
 	{"DATABASE_URL", func(c *Config) bool { return isDatabaseURL(string(c.DatabaseURL)) }},
 	{"DATABASE_DIRECT_URL", func(c *Config) bool { return c.DatabaseDirectURL == "" || isDatabaseURL(string(c.DatabaseDirectURL)) }},

@@ -105,6 +105,7 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 		"RATE_LIMIT_SIGN_IN":            {"-1", "many", "1000001", "1.5"},
 		"RATE_LIMIT_WEBHOOK":            {"-1", "many", "1000001", "1.5"},
 		"RATE_LIMIT_PERSON":             {"-1", "many", "1000001", "1.5"},
+		"RATE_LIMIT_KEY":                {"-1", "many", "1000001", "1.5"},
 		"RATE_LIMIT_TENANT":             {"-1", "many", "1000001", "1.5"},
 		"DATABASE_MAX_CONNS":            {"0", "-5", "many", "1001", "99999999999999999999"},
 		"DATABASE_CONN_LIFETIME":        {"1s", "25h"},
