@@ -154,11 +154,12 @@ func (g *Gate) Shell(navigation []web.NavigationItem) func(http.Handler) http.Ha
 func (g *Gate) publicShell(r *http.Request) *web.Shell {
 	shell := &web.Shell{
 		CreateOrganizationHref: g.instance.CreateOrganizationURL(welcomePath),
+		SignInHref:             signInPath, // also where the script leads when the session has ended
 		RequestID:              httpserver.RequestID(r.Context()),
 	}
 	session, ok := identity.SessionFromContext(r.Context())
 	if !ok {
-		shell.SignInHref, shell.SignUpHref = signInPath, signUpPath
+		shell.SignUpHref = signUpPath
 		return shell
 	}
 	shell.SwitchHref = g.instance.SelectOrganizationURL("/")

@@ -15,13 +15,22 @@ function announce(id) {
 }
 
 // signIn leaves for the sign-in page; what was typed comes back with the person.
-function signIn() {
+function signIn(back = location) {
   const page = document.querySelector('meta[name="sign-in"]')?.content;
   if (!page) return;
   drafts.save();
   const target = new URL(page, location.href);
-  target.searchParams.set("redirect_url", location.pathname + location.search);
+  target.searchParams.set("redirect_url", back.pathname + back.search);
   location.assign(target);
+}
+
+// pageOf is the page that a request of htmx' asks for a part of: this one or, when
+// the address was about to change, as for a search, the one it would have become.
+function pageOf({ elt, verb, path }) {
+  if (verb !== "get" || !elt.closest("[hx-replace-url], [hx-push-url]")) return location;
+  const page = new URL(path, location.href);
+  if (elt instanceof HTMLFormElement) page.search = new URLSearchParams(new FormData(elt));
+  return page;
 }
 
 // --- Forms: one click sends once, with a session that is alive -------------
@@ -75,7 +84,7 @@ addEventListener("pageshow", (event) => {
 document.addEventListener("htmx:confirm", (event) => {
   if (!session.isStale()) return;
   event.preventDefault();
-  session.refresh().then((state) => (state === "ended" ? signIn() : event.detail.issueRequest(true)));
+  session.refresh().then((state) => (state === "ended" ? signIn(pageOf(event.detail)) : event.detail.issueRequest(true)));
 });
 
 document.addEventListener("htmx:beforeRequest", ({ target }) => {
@@ -89,7 +98,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr } = event.detail;
   if (xhr.status === 401) {
     event.detail.shouldSwap = false;
-    signIn();
+    signIn(pageOf(event.detail.requestConfig));
   } else if (xhr.status >= 400 && xhr.status !== 422) {
     // Only what the server made for this place; a proxy's error page is not.
     event.detail.shouldSwap = xhr.getResponseHeader("HX-Retarget") === "#toasts";
