@@ -62,6 +62,7 @@ func newCommand(s surroundings) *cli.Command {
 			tenantsCommand(s),
 			seedCommand(s),
 			eventsCommand(s),
+			identityCommand(s),
 			healthcheckCommand(s),
 			versionCommand(s),
 		},

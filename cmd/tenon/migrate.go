@@ -249,19 +249,25 @@ func newProgress(out io.Writer) *progress { return &progress{out: out} }
 const plainStep = 500
 
 func (p *progress) observe(now migrate.Progress) {
+	p.show(now.Done, now.Total, fmt.Sprintf("Run %d, wave %d, %d failed", now.Run, now.Wave, now.Failed), fmt.Sprintf("%d failed", now.Failed))
+}
+
+// show draws a bar where there is a terminal, and elsewhere writes a line now
+// and then.
+func (p *progress) show(done, total int, description, plain string) {
 	if isTerminal(p.out) {
 		if p.bar == nil {
-			p.bar = progressbar.NewOptions(now.Total,
+			p.bar = progressbar.NewOptions(total,
 				progressbar.OptionSetWriter(p.out), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("tenants"),
 				progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
 		}
-		p.bar.ChangeMax(now.Total) // tenants may come while it goes on
-		p.bar.Describe(fmt.Sprintf("Run %d, wave %d, %d failed", now.Run, now.Wave, now.Failed))
-		_ = p.bar.Set(now.Done) // what cannot be drawn is not worth failing for
+		p.bar.ChangeMax(total) // tenants may come while it goes on
+		p.bar.Describe(description)
+		_ = p.bar.Set(done) // what cannot be drawn is not worth failing for
 		return
 	}
-	if now.Done%plainStep == 0 {
-		fmt.Fprintf(p.out, "%d of %d tenants done, %d failed\n", now.Done, now.Total, now.Failed)
+	if done%plainStep == 0 {
+		fmt.Fprintf(p.out, "%d of %d tenants done, %s\n", done, total, plain)
 	}
 }
 

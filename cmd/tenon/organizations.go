@@ -17,6 +17,7 @@ import (
 	identityclerk "github.com/tenonhq/tenon/modules/identity/adapters/clerk"
 	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/modules/tenancy/adapters/bunrepo"
+	"github.com/tenonhq/tenon/platform/database"
 )
 
 // organizations makes and deletes organizations at Clerk, and what follows from
@@ -30,21 +31,19 @@ type organizations struct {
 	tenants  *tenancy.Service
 }
 
-// withOrganizations gives a command the organizations at Clerk, by the variables
-// that `tenon serve` takes, or those of a running `tenon dev`.
-func withOrganizations(ctx context.Context, s surroundings, work func(organizations) error) error {
+// withClerk gives a command Clerk's Backend API and the database, by the variables
+// that `tenon serve` takes, or those of a running `tenon dev`. why says what Clerk
+// is needed for.
+func withClerk(ctx context.Context, s surroundings, why string, work func(config clerk.BackendConfig, db *database.DB, tenants *tenancy.Service) error) error {
 	key, address := variable(s.environ, "CLERK_SECRET_KEY"), variable(s.environ, "CLERK_API_URL")
 	if key == "" {
-		return usageError("CLERK_SECRET_KEY is missing: organizations are made and deleted at Clerk; `tenon dev --json` prints the emulator's, and its CLERK_API_URL")
+		return usageError("CLERK_SECRET_KEY is missing: %s; `tenon dev --json` prints the emulator's, and its CLERK_API_URL", why)
 	}
 	if address == "" {
 		address = "https://api.clerk.com"
 	}
 	if u, err := url.Parse(address); err != nil || u.Host == "" {
 		return usageError("CLERK_API_URL is not valid; want an http or https origin, such as https://api.clerk.com")
-	}
-	config := clerk.BackendConfig{
-		URL: clerk.String(address + "/v1"), Key: &key, HTTPClient: &http.Client{Timeout: 10 * time.Second},
 	}
 	db, closeDB, err := operatorDatabase(ctx, s)
 	if err != nil {
@@ -55,14 +54,24 @@ func withOrganizations(ctx context.Context, s surroundings, work func(organizati
 	if err != nil {
 		return err
 	}
-	o := organizations{
-		client:   organization.NewClient(&clerk.ClientConfig{BackendConfig: config}),
-		users:    user.NewClient(&clerk.ClientConfig{BackendConfig: config}),
-		provider: identityclerk.NewProvider(clerk.NewBackend(&config)),
-		tenants:  tenancy.NewService(bunrepo.NewRegistry(db), engine, db),
+	config := clerk.BackendConfig{
+		URL: clerk.String(address + "/v1"), Key: &key, HTTPClient: &http.Client{Timeout: 10 * time.Second},
 	}
-	o.sync = identity.NewSync(db, identitybun.NewDirectory(db), identitybun.NewMembers(db), o.tenants)
-	return work(o)
+	return work(config, db, tenancy.NewService(bunrepo.NewRegistry(db), engine, db))
+}
+
+// withOrganizations gives a command the organizations at Clerk.
+func withOrganizations(ctx context.Context, s surroundings, work func(organizations) error) error {
+	const why = "organizations are made and deleted at Clerk"
+	return withClerk(ctx, s, why, func(config clerk.BackendConfig, db *database.DB, tenants *tenancy.Service) error {
+		return work(organizations{
+			client:   organization.NewClient(&clerk.ClientConfig{BackendConfig: config}),
+			users:    user.NewClient(&clerk.ClientConfig{BackendConfig: config}),
+			provider: identityclerk.NewProvider(clerk.NewBackend(&config)),
+			tenants:  tenants,
+			sync:     identity.NewSync(db, identitybun.NewDirectory(db), identitybun.NewMembers(db), tenants),
+		})
+	})
 }
 
 func createTenantCommand(s surroundings) *cli.Command {

@@ -201,7 +201,12 @@ func (p *product) call(t testing.TB, method, path, token string, body any, heade
 // eventually waits until condition holds: what a webhook causes takes a moment.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	eventuallyWithin(t, 10*time.Second, what, condition)
+}
+
+func eventuallyWithin(t testing.TB, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()

@@ -81,6 +81,22 @@ CREATE TABLE directory_ownerships (
     CONSTRAINT directory_ownerships_pkey PRIMARY KEY (organization_id, account_id)
 );
 
+-- The ledger of reconciliations with the identity provider, owned by
+-- modules/identity. At most one is not finished.
+CREATE TABLE directory_reconciliations (
+    id            bigint      GENERATED ALWAYS AS IDENTITY,
+    worker        text        NOT NULL, -- the process that walks; once another is named here, it stops
+    started_at    timestamptz NOT NULL,
+    heartbeat_at  timestamptz NOT NULL, -- when the worker last lived
+    finished_at   timestamptz,
+    cursor        text        NOT NULL DEFAULT '', -- the organization that was done last; they are walked in the order of their ids
+    organizations integer     NOT NULL DEFAULT 0, -- how many were done
+    repaired      integer     NOT NULL DEFAULT 0, -- how much drift was found and repaired
+    remaining     integer     NOT NULL DEFAULT 0, -- and how much was not
+    CONSTRAINT directory_reconciliations_pkey PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX directory_reconciliations_unfinished_key ON directory_reconciliations ((finished_at IS NULL)) WHERE finished_at IS NULL;
+
 -- The webhook inbox: every event as it was received, keyed by the delivery's
 -- stable id, so that a repetition is a no-op. It is the worker's queue too.
 CREATE TABLE webhook_inbox (

@@ -28,6 +28,11 @@ type Directory interface {
 	// ActiveOrganizationsOf returns the ids of the live organizations that the
 	// account is a member of now.
 	ActiveOrganizationsOf(ctx context.Context, accountID string) ([]string, error)
+	// LiveOrganizations and LiveAccounts return at most limit ids of those that
+	// are known and were not deleted, ordered by id, after the given one; ""
+	// starts at the beginning.
+	LiveOrganizations(ctx context.Context, after string, limit int) ([]string, error)
+	LiveAccounts(ctx context.Context, after string, limit int) ([]string, error)
 	// View returns all that is known of one organization. The organization's
 	// ID is empty when the directory does not know it.
 	View(ctx context.Context, organizationID string) (View, error)
@@ -203,6 +208,41 @@ type Inbox interface {
 	// a time. What failed before is forgotten. Errors: [ErrNoEvent].
 	Replay(ctx context.Context, id string, due time.Time) error
 }
+
+// Reconciliation is one walk of a [Reconciler] through everything.
+type Reconciliation struct {
+	ID int64
+	// Worker is the process that walks.
+	Worker string
+	// StartedAt is when it began, HeartbeatAt when its worker last lived, and
+	// FinishedAt when it was done, zero until then.
+	StartedAt   time.Time
+	HeartbeatAt time.Time
+	FinishedAt  time.Time
+	// Cursor is the id of the last organization that was done; they are walked
+	// in the order of their ids.
+	Cursor string
+	// Organizations is how many were done, Repaired and Left how much drift was
+	// found and repaired, and found and not.
+	Organizations, Repaired, Left int
+}
+
+// Reconciliations is the ledger of reconciliations, of which at most one is not
+// finished.
+type Reconciliations interface {
+	// Begin gives the worker the unfinished reconciliation, if its worker has
+	// not been heard of since before, and a new one if all are finished. Errors:
+	// [ErrReconciling] when another process works on it.
+	Begin(ctx context.Context, worker string, now, before time.Time) (Reconciliation, error)
+	// Save records how far the reconciliation of r.ID and r.Worker is. Errors:
+	// [ErrReconciling] once it is another worker's, or was finished.
+	Save(ctx context.Context, r Reconciliation) error
+	// Latest returns the one that began last; ok is false before the first.
+	Latest(ctx context.Context) (r Reconciliation, ok bool, err error)
+}
+
+// ErrReconciling is what a second process gets that would reconcile meanwhile.
+var ErrReconciling = fault.New(fault.Conflict, "Another process reconciles at the moment.")
 
 // Decoder reads what an event says. A type that says nothing about accounts,
 // organizations or memberships is the zero observation and no error.

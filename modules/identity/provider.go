@@ -14,6 +14,17 @@ type Provider interface {
 	// ObserveAccount returns the account with all of its memberships and
 	// their organizations.
 	ObserveAccount(ctx context.Context, accountID string) (Observation, error)
+	// ListOrganizations returns at most limit of the provider's organizations
+	// from an offset on, those that were created first at the top.
+	ListOrganizations(ctx context.Context, offset, limit int) ([]Organization, error)
+	// ObserveOrganization returns one organization.
+	ObserveOrganization(ctx context.Context, organizationID string) (Organization, error)
+	// ObserveMembers returns all memberships of an organization, with stubs of
+	// their accounts. What begins or ends meanwhile may be in it or not.
+	ObserveMembers(ctx context.Context, organizationID string) (Observation, error)
+	// ObserveAccounts returns those of at most [MaxObservedAccounts] accounts
+	// that the provider knows, in no particular order.
+	ObserveAccounts(ctx context.Context, ids []string) ([]Account, error)
 	// UpdateName changes an account's first and last name and returns the
 	// account as it is afterwards. An empty name leaves it as it is.
 	UpdateName(ctx context.Context, accountID, firstName, lastName string) (Account, error)
@@ -41,3 +52,6 @@ type Provider interface {
 	// or was answered already.
 	RevokeInvitation(ctx context.Context, organizationID, id, by string) error
 }
+
+// MaxObservedAccounts is how many accounts [Provider] is asked for at once.
+const MaxObservedAccounts = 100

@@ -164,9 +164,19 @@ func (s *Sync) project(ctx context.Context, organizationID string) error {
 		return tenancy.ErrOutdated // whoever observed it comes back
 	}
 	ctx = tenant.NewContext(ctx, t.Schema)
+	changed, err := s.outdatedMembers(ctx, view)
+	if err != nil || len(changed) == 0 {
+		return err
+	}
+	return s.members.Put(ctx, changed)
+}
+
+// outdatedMembers returns those members of the tenant in ctx who are not as the
+// view of its organization says, as they should be.
+func (s *Sync) outdatedMembers(ctx context.Context, view View) ([]Member, error) {
 	stored, err := s.members.All(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	byID := make(map[string]Member, len(stored))
 	for _, member := range stored {
@@ -179,10 +189,47 @@ func (s *Sync) project(ctx context.Context, organizationID string) error {
 			changed = append(changed, after)
 		}
 	}
-	if len(changed) == 0 {
-		return nil
-	}
-	return s.members.Put(ctx, changed)
+	return changed, nil
+}
+
+// known is what the directory says of an organization, and what its tenant does
+// not agree with.
+type known struct {
+	View
+
+	tenant   tenancy.Tenant // zero without one
+	renamed  bool           // the tenant's name, slug or picture is not the organization's
+	outdated []string       // the ids of members who are not as the view says
+}
+
+// look returns what is known of an organization at one moment.
+func (s *Sync) look(ctx context.Context, organizationID string) (k known, err error) {
+	err = s.tx.InSystemTx(tenant.NewContext(ctx, tenant.Schema{}), func(ctx context.Context) error {
+		if err := s.directory.Lock(ctx, "organization:"+organizationID); err != nil {
+			return err
+		}
+		if k.View, err = s.directory.View(ctx, organizationID); err != nil {
+			return err
+		}
+		k.tenant, err = s.tenants.Get(ctx, organizationID)
+		if fault.Is(err, fault.NotFound) {
+			return nil
+		}
+		if err != nil || k.Organization.ID == "" || k.Organization.Deleted() {
+			return err
+		}
+		if !s.tenants.Serves(k.tenant) {
+			return tenancy.ErrOutdated
+		}
+		k.renamed = k.tenant.Name != k.Organization.Name || k.tenant.ImageURL != k.Organization.ImageURL ||
+			k.tenant.RequestedSlug != k.Organization.Slug
+		members, err := s.outdatedMembers(tenant.NewContext(ctx, k.tenant.Schema), k.View)
+		for _, member := range members {
+			k.outdated = append(k.outdated, member.ID)
+		}
+		return err
+	})
+	return k, fault.Wrap("look at organization", err)
 }
 
 // Own records who was made an owner of an organization, or ceased to be one, and

@@ -223,6 +223,15 @@ func by[T any, V cmp.Ordered](value func(T) V) func(a, b T) int {
 	return func(a, b T) int { return cmp.Compare(value(a), value(b)) }
 }
 
+// byCreation orders those of one moment by their ids, or pages would overlap.
+func byCreation[T any](created func(T) (at int64, id string)) func(a, b T) int {
+	return func(a, b T) int {
+		atA, idA := created(a)
+		atB, idB := created(b)
+		return cmp.Or(cmp.Compare(atA, atB), cmp.Compare(idA, idB))
+	}
+}
+
 // page answers a list, the newest first unless order_by says otherwise.
 func page[T any](query url.Values, all []T, known orders[T]) ([]T, error) {
 	order := cmp.Or(query.Get("order_by"), "-created_at")
@@ -418,7 +427,7 @@ func (e *Emulator) listUsers(c *call) (any, error) {
 		return nil, err
 	}
 	known := orders[userResource]{
-		"created_at":      by(func(u userResource) int64 { return u.CreatedAt }),
+		"created_at":      byCreation(func(u userResource) (int64, string) { return u.CreatedAt, u.ID }),
 		"updated_at":      by(func(u userResource) int64 { return u.UpdatedAt }),
 		"last_active_at":  by(func(u userResource) int64 { return orZero(u.LastActiveAt) }),
 		"last_sign_in_at": by(func(u userResource) int64 { return orZero(u.LastSignInAt) }),
@@ -740,7 +749,7 @@ func (e *Emulator) listOrganizations(c *call) (any, error) {
 		}
 	}
 	return listed(query, found, orders[organizationResource]{
-		"created_at":    by(func(o organizationResource) int64 { return o.CreatedAt }),
+		"created_at":    byCreation(func(o organizationResource) (int64, string) { return o.CreatedAt, o.ID }),
 		"name":          by(func(o organizationResource) string { return strings.ToLower(o.Name) }),
 		"members_count": by(func(o organizationResource) int64 { return o.MembersCount }),
 	})
@@ -860,7 +869,7 @@ func (c *call) membershipList(among []*membership) (any, error) {
 			found = append(found, c.membershipResource(m))
 		}
 	}
-	known := orders[membershipResource]{"created_at": by(func(m membershipResource) int64 { return m.CreatedAt })}
+	known := orders[membershipResource]{"created_at": byCreation(func(m membershipResource) (int64, string) { return m.CreatedAt, m.ID })}
 	for name, value := range userTexts {
 		known[name] = by(func(m membershipResource) string { return value(c.Users[m.PublicUserData.UserID]) })
 	}
@@ -1001,7 +1010,7 @@ func (c *call) invitationList(belongs func(*invitation) bool, origin *url.URL) (
 		}
 	}
 	return listed(query, found, orders[invitationResource]{
-		"created_at":    by(func(i invitationResource) int64 { return i.CreatedAt }),
+		"created_at":    byCreation(func(i invitationResource) (int64, string) { return i.CreatedAt, i.ID }),
 		"email_address": by(func(i invitationResource) string { return strings.ToLower(i.EmailAddress) }),
 	})
 }
@@ -1152,7 +1161,7 @@ func (e *Emulator) listSessions(c *call) (any, error) {
 			found = append(found, c.sessionResource(v))
 		}
 	}
-	known := orders[sessionResource]{"created_at": by(func(v sessionResource) int64 { return v.CreatedAt })}
+	known := orders[sessionResource]{"created_at": byCreation(func(v sessionResource) (int64, string) { return v.CreatedAt, v.ID })}
 	if query.Get("paginated") == "true" {
 		return listed(query, found, known)
 	}

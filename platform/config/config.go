@@ -46,6 +46,8 @@ type Config struct {
 
 	TenantPurgeAfter time.Duration `env:"TENANT_PURGE_AFTER" envDefault:"720h" want:"a duration from 1h to 87600h" example:"720h" doc:"How long the data of a deleted organization is kept"`
 
+	ReconcileHour int `env:"RECONCILE_HOUR" envDefault:"3" want:"a whole number from 0 to 23; -1 is never" example:"3" doc:"Hour of the day (UTC) from which what Clerk's webhooks did not bring is looked for and repaired, by one process at a time"`
+
 	ClerkSecretKey             Secret   `env:"CLERK_SECRET_KEY,required" want:"a key that starts with sk_live_ or sk_test_" example:"sk_test_…" doc:"Secret key of the Clerk instance"`
 	ClerkPublishableKey        string   `env:"CLERK_PUBLISHABLE_KEY,required" want:"a key that starts with pk_live_ or pk_test_, complete and of the same instance as CLERK_SECRET_KEY" example:"pk_test_Y2xlcmsuZXhhbXBsZS5jb20k" doc:"Publishable key of the Clerk instance"`
 	ClerkWebhookSecret         Secret   `env:"CLERK_WEBHOOK_SECRET,required" want:"whsec_ and base64" example:"whsec_…" doc:"Signing secret of the webhook endpoint"`
@@ -253,6 +255,7 @@ var rules = []struct {
 	{"ACCESS_CACHE_SIZE", func(c *Config) bool { return c.AccessCacheSize >= 0 && c.AccessCacheSize <= 10_000_000 }},
 	{"ACCESS_CACHE_TTL", func(c *Config) bool { return between(c.AccessCacheTTL, time.Second, 10*time.Minute) }},
 	{"TENANT_PURGE_AFTER", func(c *Config) bool { return between(c.TenantPurgeAfter, time.Hour, 87600*time.Hour) }},
+	{"RECONCILE_HOUR", func(c *Config) bool { return c.ReconcileHour >= -1 && c.ReconcileHour <= 23 }},
 	{"OPERATORS", func(c *Config) bool {
 		return !slices.ContainsFunc(c.Operators, func(who string) bool { return !isPerson(who) })
 	}},

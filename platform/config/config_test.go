@@ -110,6 +110,7 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 		"DATABASE_MAX_CONNS":            {"0", "-5", "many", "1001", "99999999999999999999"},
 		"DATABASE_CONN_LIFETIME":        {"1s", "25h"},
 		"TENANT_PURGE_AFTER":            {"59m", "90000h"},
+		"RECONCILE_HOUR":                {"-2", "24", "midnight"},
 		"OPERATORS":                     {"ada lovelace", "@", "ada@example.com,"},
 		"CLERK_SECRET_KEY":              {"", "pk_test_abcdefgh", "sk_abcdefgh", "sk_test_", "abcdefgh"},
 		"CLERK_PUBLISHABLE_KEY":         {"", "pk_test_", "pk_test_!!!!", "pk_test_" + base64.StdEncoding.EncodeToString([]byte("no-dollar.example.com")), "pk_test_" + base64.StdEncoding.EncodeToString([]byte("a/b$")), strings.Replace(publishableKey, "test", "live", 1)},

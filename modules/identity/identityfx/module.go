@@ -3,6 +3,7 @@ package identityfx
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"time"
@@ -33,14 +34,15 @@ const WebhookPath = "/api/webhooks/clerk"
 
 // Module provides *identity.Service, *identity.Roster, *identity.Events, the gate
 // in front of everything that needs a session or a tenant, the module's routes to
-// the group "mounts" and what it measures to "probes". From start to stop its worker applies webhooks and ended
-// sessions are noticed. What it stores stays inside.
+// the group "mounts" and what it measures to "probes". From start to stop its worker applies webhooks, ended
+// sessions are noticed, and what webhooks did not bring is looked for every night. What it stores stays inside.
 var Module = fx.Module("identity",
 	fx.Provide(
 		fx.Private,
 		fx.Annotate(bunrepo.NewDirectory, fx.As(new(identity.Directory))),
 		fx.Annotate(bunrepo.NewMembers, fx.As(new(identity.Members))),
 		fx.Annotate(bunrepo.NewInbox, fx.As(new(identity.Inbox))),
+		fx.Annotate(bunrepo.NewReconciliations, fx.As(new(identity.Reconciliations))),
 		fx.Annotate(clerk.NewProvider, fx.As(new(identity.Provider))),
 		func(db *database.DB) identity.Transactor { return db },
 		identity.NewSync,
@@ -63,7 +65,7 @@ var Module = fx.Module("identity",
 		fx.Annotate(newWebhookMount, fx.ResultTags(`group:"mounts"`)),
 		fx.Annotate(newBacklogProbe, fx.ResultTags(`group:"probes"`)),
 	),
-	fx.Invoke(runWorker, runEndedSessions),
+	fx.Invoke(runWorker, runEndedSessions, runNightly),
 )
 
 // newService returns the use cases with a cache that hears of changes, if one is
@@ -142,6 +144,18 @@ func newBacklogProbe(events *identity.Events) telemetry.Probe {
 // runWorker runs the worker for as long as the application does.
 func runWorker(lifecycle fx.Lifecycle, worker *identity.Worker) {
 	task := background.New(worker.Run)
+	lifecycle.Append(fx.StartStopHook(task.Start, task.Stop))
+}
+
+// runNightly reconciles every night for as long as the application runs, at a rate
+// that leaves the requests of people their share.
+func runNightly(lifecycle fx.Lifecycle, c config.Config, backend clerksdk.Backend, directory identity.Directory, sync *identity.Sync, ledger identity.Reconciliations, logger *slog.Logger) {
+	if c.ReconcileHour < 0 {
+		return
+	}
+	provider := clerk.NewProvider(clerk.Pace(backend, clerk.DefaultRate))
+	reconciler := identity.NewReconciler(directory, provider, sync, ledger, rand.Text(), logger)
+	task := background.New(identity.NewNightly(reconciler, ledger, c.ReconcileHour, logger).Run)
 	lifecycle.Append(fx.StartStopHook(task.Start, task.Stop))
 }
 

@@ -18,6 +18,7 @@ func RunDirectory(t *testing.T, newStores func(t *testing.T) Stores) {
 		"what was put is found":               directoryFinds,
 		"put writes over what was":            directoryReplaces,
 		"organizations of accounts":           directoryOrganizationsOf,
+		"live ids are listed by page":         directoryLive,
 		"a view has all of one organization":  directoryView,
 		"ownership is recorded and changed":   directoryOwn,
 		"it agrees with the projection":       directoryAgrees,
@@ -117,6 +118,35 @@ func directoryOrganizationsOf(s Stores, t *testing.T) {
 		slices.Sort(got)
 		if !slices.Equal(got, test.want) {
 			t.Errorf("of %q: %q, want %q", test.accounts, got, test.want)
+		}
+	}
+}
+
+func directoryLive(s Stores, t *testing.T) {
+	s.put(t, everything())
+	var more identity.Observation
+	for _, id := range []string{"b", "a_1", "a1", "B", "a"} { // most collations order these otherwise than their bytes
+		more.Accounts = append(more.Accounts, identity.Account{ID: id, CreatedAt: at(0), UpdatedAt: at(0)})
+		more.Organizations = append(more.Organizations, identity.Organization{ID: id, CreatedAt: at(0), UpdatedAt: at(0)})
+	}
+	s.put(t, more)
+	for what, list := range map[string]struct {
+		of   func(ctx context.Context, after string, limit int) ([]string, error)
+		last string
+	}{"organizations": {s.Directory.LiveOrganizations, "org_1"}, "accounts": {s.Directory.LiveAccounts, "user_1"}} {
+		for _, test := range []struct {
+			after string
+			limit int
+			want  []string
+		}{
+			{"", 10, []string{"B", "a", "a1", "a_1", "b", list.last}},
+			{"", 2, []string{"B", "a"}},
+			{"a", 2, []string{"a1", "a_1"}},
+			{list.last, 2, nil},
+		} {
+			got, err := list.of(t.Context(), test.after, test.limit)
+			must(t, err)
+			same(t, what+" after "+test.after, got, test.want)
 		}
 	}
 }

@@ -24,11 +24,12 @@ type ProviderWorld struct {
 	Admin, Member, Other ProviderAccount
 }
 
-// RunProvider runs the contract of [identity.Provider], as far as it changes
-// something.
+// RunProvider runs the contract of [identity.Provider], but for what one account
+// is observed by.
 func RunProvider(t *testing.T, newWorld func(t *testing.T) ProviderWorld) {
 	t.Helper()
 	for name, test := range map[string]func(w ProviderWorld, t *testing.T){
+		"everything is walked":             ProviderWorld.walked,
 		"a role changes":                   ProviderWorld.changesRole,
 		"a member is removed":              ProviderWorld.removes,
 		"what is not there is not found":   ProviderWorld.missing,
@@ -41,6 +42,56 @@ func RunProvider(t *testing.T, newWorld func(t *testing.T) ProviderWorld) {
 			t.Parallel()
 			test(newWorld(t), t)
 		})
+	}
+}
+
+func (w ProviderWorld) walked(t *testing.T) {
+	observed, err := w.Observe(t.Context(), w.OrganizationID, w.Admin.ID)
+	must(t, err)
+	organizations, err := w.ListOrganizations(t.Context(), 0, 10)
+	must(t, err)
+	same(t, "organizations", organizations, observed.Organizations)
+	if more, err := w.ListOrganizations(t.Context(), 1, 10); err != nil || len(more) != 0 {
+		t.Errorf("the page after the last: %+v, %v", more, err)
+	}
+	organization, err := w.ObserveOrganization(t.Context(), w.OrganizationID)
+	must(t, err)
+	same(t, "an organization", organization, organizations[0])
+
+	members, err := w.ObserveMembers(t.Context(), w.OrganizationID)
+	must(t, err)
+	same(t, "the members' organization", members.Organizations, organizations)
+	var want []identity.Membership
+	for _, account := range []ProviderAccount{w.Admin, w.Member} {
+		observed, err := w.Observe(t.Context(), w.OrganizationID, account.ID)
+		must(t, err)
+		want = append(want, observed.Memberships...)
+	}
+	same(t, "memberships", sorted(members.Memberships, membershipID), sorted(want, membershipID))
+	for _, stub := range members.Accounts {
+		if !stub.Stub || stub.ID != w.Admin.ID && stub.ID != w.Member.ID || stub.Email == "" {
+			t.Errorf("a stub is %+v", stub)
+		}
+	}
+
+	accounts, err := w.ObserveAccounts(t.Context(), []string{w.Other.ID, "user_none", w.Admin.ID})
+	must(t, err)
+	ids := map[string]string{}
+	for _, account := range accounts {
+		ids[account.ID] = account.Email
+	}
+	same(t, "accounts", ids, map[string]string{w.Admin.ID: w.Admin.Email, w.Other.ID: w.Other.Email})
+	same(t, "an account", sorted(append(accounts, observed.Accounts...), accountID)[0], sorted(accounts, accountID)[0])
+	if nobody, err := w.ObserveAccounts(t.Context(), nil); err != nil || len(nobody) != 0 {
+		t.Errorf("nobody was asked for: %+v, %v", nobody, err)
+	}
+
+	_, err1 := w.ObserveOrganization(t.Context(), "org_none")
+	_, err2 := w.ObserveMembers(t.Context(), "org_none")
+	for _, err := range []error{err1, err2} {
+		if !fault.Is(err, fault.NotFound) {
+			t.Errorf("no such organization: %v", err)
+		}
 	}
 }
 

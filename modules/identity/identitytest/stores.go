@@ -21,6 +21,7 @@ type Stores struct {
 	Directory identity.Directory
 	Members   identity.Members
 	Inbox     identity.Inbox
+	Ledger    identity.Reconciliations
 	Tx        identity.Transactor
 	A, B      tenant.Schema
 }

@@ -4,6 +4,7 @@ package identitytest
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 
 	"github.com/tenonhq/tenon/modules/identity"
@@ -22,12 +23,15 @@ type World struct {
 	Members   *memory.Members
 	Inbox     *memory.Inbox
 	Provider  *memory.Provider
+	Ledger    *memory.Reconciliations
 	Tx        *memtx.Transactor
 
 	Tenants *tenancy.Service
 	Sync    *identity.Sync
 	Service *identity.Service
 	Roster  *identity.Roster
+	// Reconciler asks the same provider.
+	Reconciler *identity.Reconciler
 }
 
 // NewWorld returns a world in which nothing has happened.
@@ -35,12 +39,14 @@ func NewWorld() *World {
 	w := &World{
 		Registry: tenancymemory.NewRegistry(), Schemas: tenancymemory.NewSchemas(),
 		Directory: memory.NewDirectory(), Members: memory.NewMembers(), Inbox: memory.NewInbox(), Provider: memory.NewProvider(),
+		Ledger: memory.NewReconciliations(),
 	}
 	w.Tx = memtx.New(w.Registry, w.Schemas, w.Directory, w.Members, w.Inbox)
 	w.Tenants = tenancy.NewService(w.Registry, w.Schemas, w.Tx)
 	w.Sync = identity.NewSync(w.Tx, w.Directory, w.Members, w.Tenants)
 	w.Service = identity.NewService(w.Tenants, w.Directory, w.Members, w.Provider, w.Sync, slog.New(slog.DiscardHandler))
 	w.Roster = identity.NewRoster(w.Tx, w.Directory, w.Members, w.Provider, w.Sync)
+	w.Reconciler = identity.NewReconciler(w.Directory, w.Provider, w.Sync, w.Ledger, rand.Text(), slog.New(slog.DiscardHandler))
 	return w
 }
 

@@ -46,14 +46,16 @@ func newStores(t *testing.T) identitytest.Stores {
 	db := newDatabase(t)
 	return identitytest.Stores{
 		Directory: bunrepo.NewDirectory(db), Members: bunrepo.NewMembers(db), Inbox: bunrepo.NewInbox(db), Tx: db,
-		A: newTenant(t, db), B: newTenant(t, db),
+		Ledger: bunrepo.NewReconciliations(db),
+		A:      newTenant(t, db), B: newTenant(t, db),
 	}
 }
 
-func TestDirectory(t *testing.T)  { t.Parallel(); identitytest.RunDirectory(t, newStores) }
-func TestMembers(t *testing.T)    { t.Parallel(); identitytest.RunMembers(t, newStores) }
-func TestInbox(t *testing.T)      { t.Parallel(); identitytest.RunInbox(t, newStores) }
-func TestTransactor(t *testing.T) { t.Parallel(); identitytest.RunTransactor(t, newStores) }
+func TestDirectory(t *testing.T)       { t.Parallel(); identitytest.RunDirectory(t, newStores) }
+func TestMembers(t *testing.T)         { t.Parallel(); identitytest.RunMembers(t, newStores) }
+func TestInbox(t *testing.T)           { t.Parallel(); identitytest.RunInbox(t, newStores) }
+func TestReconciliations(t *testing.T) { t.Parallel(); identitytest.RunReconciliations(t, newStores) }
+func TestTransactor(t *testing.T)      { t.Parallel(); identitytest.RunTransactor(t, newStores) }
 
 func TestIsolation(t *testing.T) {
 	t.Parallel()

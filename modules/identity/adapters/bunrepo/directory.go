@@ -202,6 +202,25 @@ func (d *Directory) OrganizationsOf(ctx context.Context, accountIDs []string) ([
 	return ids, fault.Wrap("select organizations of accounts", database.Classify(err))
 }
 
+// LiveOrganizations implements [identity.Directory].
+func (d *Directory) LiveOrganizations(ctx context.Context, after string, limit int) ([]string, error) {
+	return d.live(ctx, (*organizationRow)(nil), after, limit)
+}
+
+// LiveAccounts implements [identity.Directory].
+func (d *Directory) LiveAccounts(ctx context.Context, after string, limit int) ([]string, error) {
+	return d.live(ctx, (*accountRow)(nil), after, limit)
+}
+
+// live compares ids by their bytes, as Go does, whatever the database's collation.
+func (d *Directory) live(ctx context.Context, model any, after string, limit int) ([]string, error) {
+	var ids []string
+	err := d.db.NewSelect().Model(model).Column("id").
+		Where(`id COLLATE "C" > ?`, after).Where("deleted_at IS NULL").
+		OrderExpr(`id COLLATE "C"`).Limit(int64(limit)).Scan(ctx, &ids)
+	return ids, fault.Wrap("select live ids", database.Classify(err))
+}
+
 // ActiveOrganizationsOf implements [identity.Directory].
 func (d *Directory) ActiveOrganizationsOf(ctx context.Context, accountID string) ([]string, error) {
 	var ids []string

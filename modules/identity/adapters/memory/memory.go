@@ -20,13 +20,14 @@ import (
 )
 
 var (
-	_ identity.Directory = (*Directory)(nil)
-	_ identity.Members   = (*Members)(nil)
-	_ identity.Inbox     = (*Inbox)(nil)
-	_ identity.Provider  = (*Provider)(nil)
-	_ memtx.Store        = (*Directory)(nil)
-	_ memtx.Store        = (*Members)(nil)
-	_ memtx.Store        = (*Inbox)(nil)
+	_ identity.Directory       = (*Directory)(nil)
+	_ identity.Members         = (*Members)(nil)
+	_ identity.Inbox           = (*Inbox)(nil)
+	_ identity.Provider        = (*Provider)(nil)
+	_ identity.Reconciliations = (*Reconciliations)(nil)
+	_ memtx.Store              = (*Directory)(nil)
+	_ memtx.Store              = (*Members)(nil)
+	_ memtx.Store              = (*Inbox)(nil)
 )
 
 // Directory keeps what the provider said in memory.
@@ -135,6 +136,32 @@ func (d *Directory) OrganizationsOf(ctx context.Context, accountIDs []string) ([
 		}
 	}
 	return slices.Sorted(maps.Keys(ids)), nil
+}
+
+// LiveOrganizations implements [identity.Directory].
+func (d *Directory) LiveOrganizations(ctx context.Context, after string, limit int) ([]string, error) {
+	return live(ctx, &d.mu, d.organizations, after, limit)
+}
+
+// LiveAccounts implements [identity.Directory].
+func (d *Directory) LiveAccounts(ctx context.Context, after string, limit int) ([]string, error) {
+	return live(ctx, &d.mu, d.accounts, after, limit)
+}
+
+func live[T interface{ Deleted() bool }](ctx context.Context, mu *sync.Mutex, from map[string]T, after string, limit int) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	var ids []string
+	for id, value := range from {
+		if id > after && !value.Deleted() {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids[:min(len(ids), limit)], nil
 }
 
 // ActiveOrganizationsOf implements [identity.Directory].
@@ -548,6 +575,54 @@ func (i *Inbox) State(id string) (state identity.InboxState, reason string, ok b
 	return row.state, row.reason, ok
 }
 
+// Reconciliations keeps the ledger in memory.
+type Reconciliations struct {
+	mu     sync.Mutex
+	latest identity.Reconciliation // ID 0 before the first
+}
+
+// NewReconciliations returns an empty ledger.
+func NewReconciliations() *Reconciliations { return new(Reconciliations) }
+
+// Begin implements [identity.Reconciliations].
+func (r *Reconciliations) Begin(ctx context.Context, worker string, now, before time.Time) (identity.Reconciliation, error) {
+	if err := ctx.Err(); err != nil {
+		return identity.Reconciliation{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.latest.ID == 0 || !r.latest.FinishedAt.IsZero():
+		r.latest = identity.Reconciliation{ID: r.latest.ID + 1, StartedAt: now}
+	case !r.latest.HeartbeatAt.Before(before):
+		return identity.Reconciliation{}, identity.ErrReconciling
+	}
+	r.latest.Worker, r.latest.HeartbeatAt = worker, now
+	return r.latest, nil
+}
+
+// Save implements [identity.Reconciliations].
+func (r *Reconciliations) Save(ctx context.Context, saved identity.Reconciliation) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if saved.ID != r.latest.ID || saved.Worker != r.latest.Worker || !r.latest.FinishedAt.IsZero() {
+		return identity.ErrReconciling
+	}
+	saved.StartedAt = r.latest.StartedAt
+	r.latest = saved
+	return nil
+}
+
+// Latest implements [identity.Reconciliations].
+func (r *Reconciliations) Latest(ctx context.Context) (identity.Reconciliation, bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.latest, r.latest.ID != 0, ctx.Err()
+}
+
 // Provider answers from a directory that tests fill.
 type Provider struct {
 	*Directory
@@ -603,6 +678,66 @@ func (p *Provider) ObserveAccount(ctx context.Context, accountID string) (identi
 		}
 	}
 	return o, nil
+}
+
+// ListOrganizations implements [identity.Provider].
+func (p *Provider) ListOrganizations(ctx context.Context, offset, limit int) ([]identity.Organization, error) {
+	if err := cmp.Or(p.Err, ctx.Err()); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := slices.SortedFunc(maps.Values(p.organizations), func(a, b identity.Organization) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	all = slices.DeleteFunc(all, identity.Organization.Deleted)
+	offset = min(offset, len(all))
+	return all[offset:min(len(all), offset+limit)], nil
+}
+
+// ObserveOrganization implements [identity.Provider].
+func (p *Provider) ObserveOrganization(ctx context.Context, organizationID string) (identity.Organization, error) {
+	if p.Err != nil {
+		return identity.Organization{}, p.Err
+	}
+	found, err := p.Organizations(ctx, []string{organizationID})
+	if err == nil && (len(found) == 0 || found[0].Deleted()) {
+		err = errUnknown
+	}
+	if err != nil {
+		return identity.Organization{}, err
+	}
+	return found[0], nil
+}
+
+// ObserveMembers implements [identity.Provider].
+func (p *Provider) ObserveMembers(ctx context.Context, organizationID string) (identity.Observation, error) {
+	organization, err := p.ObserveOrganization(ctx, organizationID)
+	if err != nil {
+		return identity.Observation{}, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var o identity.Observation
+	for _, m := range p.memberships {
+		if account := p.accounts[m.AccountID]; m.OrganizationID == organizationID && !m.Deleted() && !account.Deleted() {
+			account.Phone, account.Stub, account.UpdatedAt, account.CreatedAt = "", true, m.UpdatedAt, time.Time{}
+			o.Accounts, o.Memberships = append(o.Accounts, account), append(o.Memberships, m)
+		}
+	}
+	if len(o.Memberships) > 0 {
+		o.Organizations = []identity.Organization{organization}
+	}
+	return o, nil
+}
+
+// ObserveAccounts implements [identity.Provider].
+func (p *Provider) ObserveAccounts(ctx context.Context, ids []string) ([]identity.Account, error) {
+	if p.Err != nil {
+		return nil, p.Err
+	}
+	accounts, err := p.Accounts(ctx, ids)
+	return slices.DeleteFunc(accounts, identity.Account.Deleted), err
 }
 
 // UpdateName implements [identity.Provider].

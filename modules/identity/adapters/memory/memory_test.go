@@ -15,14 +15,16 @@ func newStores(*testing.T) identitytest.Stores {
 	directory, members, inbox := memory.NewDirectory(), memory.NewMembers(), memory.NewInbox()
 	return identitytest.Stores{
 		Directory: directory, Members: members, Inbox: inbox, Tx: memtx.New(directory, members, inbox),
-		A: tenant.MustParse("tenant_a"), B: tenant.MustParse("tenant_b"),
+		Ledger: memory.NewReconciliations(),
+		A:      tenant.MustParse("tenant_a"), B: tenant.MustParse("tenant_b"),
 	}
 }
 
-func TestDirectory(t *testing.T)  { t.Parallel(); identitytest.RunDirectory(t, newStores) }
-func TestMembers(t *testing.T)    { t.Parallel(); identitytest.RunMembers(t, newStores) }
-func TestInbox(t *testing.T)      { t.Parallel(); identitytest.RunInbox(t, newStores) }
-func TestTransactor(t *testing.T) { t.Parallel(); identitytest.RunTransactor(t, newStores) }
+func TestDirectory(t *testing.T)       { t.Parallel(); identitytest.RunDirectory(t, newStores) }
+func TestMembers(t *testing.T)         { t.Parallel(); identitytest.RunMembers(t, newStores) }
+func TestInbox(t *testing.T)           { t.Parallel(); identitytest.RunInbox(t, newStores) }
+func TestReconciliations(t *testing.T) { t.Parallel(); identitytest.RunReconciliations(t, newStores) }
+func TestTransactor(t *testing.T)      { t.Parallel(); identitytest.RunTransactor(t, newStores) }
 
 func TestProvider(t *testing.T) {
 	t.Parallel()
