@@ -151,7 +151,7 @@ func TestConsolePages(t *testing.T) {
 	if len(seen) != len(events) {
 		t.Errorf("%d of %d events are shown", len(seen), len(events))
 	}
-	for path, want := range map[string]int{"/__clerk/nothing": 404, "/__clerk/events/msg_x": 404, "/__clerk/?before=msg_x": 200, "/__clerk/v1/environment": 404} {
+	for path, want := range map[string]int{"/__clerk/nothing": 404, "/__clerk/events/msg_x": 404, "/__clerk/?before=msg_x": 200, "/__clerk/v1/waitlist": 404} {
 		if response, _ := p.visit(t, "GET", path, nil); response.StatusCode != want {
 			t.Errorf("%s: %d, want %d", path, response.StatusCode, want)
 		}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 )
@@ -31,6 +32,9 @@ type Config struct {
 	// with pk_test_ and its browsers carry a __clerk_db_jwt. Otherwise the
 	// instance behaves as one in production.
 	Development bool
+	// Scripts is a node_modules folder with @clerk/clerk-js and @clerk/ui, which
+	// the Frontend API then serves as Clerk's does. Empty serves none.
+	Scripts string
 	// Logger gets what an operator wants to see; nil discards it.
 	Logger *slog.Logger
 }
@@ -49,6 +53,8 @@ type Emulator struct {
 	keys  map[string]*rsa.PrivateKey
 
 	nonces      nonces
+	attempts    attempts
+	scripts     *os.Root // nil for none
 	submissions submissions
 
 	delivery dispatcher
@@ -84,6 +90,11 @@ func New(cfg Config) (*Emulator, error) {
 		keys:        map[string]*rsa.PrivateKey{},
 		submissions: submissions{accepted: map[string]submission{}},
 		delivery:    newDispatcher(),
+	}
+	if cfg.Scripts != "" {
+		if e.scripts, err = os.OpenRoot(cfg.Scripts); err != nil {
+			return nil, fmt.Errorf("clerkdev: Scripts: %w", err)
+		}
 	}
 	if err := e.load(); err != nil {
 		return nil, err

@@ -80,6 +80,8 @@ func (e *Emulator) Frontend() http.Handler {
 	mux.HandleFunc(mountPath+"/v1/", func(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, e.logger, errUnknownURL)
 	})
+	e.mountClerkJS(mux)
+	e.mountScripts(mux)
 	e.mountPortal(mux)
 	e.mountConsole(mux)
 	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -89,7 +91,7 @@ func (e *Emulator) Frontend() http.Handler {
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		w.Header().Set("Cache-Control", "no-store")
-		mux.ServeHTTP(w, r)
+		withMethod(mux).ServeHTTP(w, r)
 	}))
 }
 
@@ -246,26 +248,27 @@ var errSessionEnded = &apiError{http.StatusUnauthorized, "authentication_invalid
 // touch makes an organization the active one of the browser's session, or none.
 // A form is led on to its redirect_url, a script gets the session.
 func (e *Emulator) touch(w http.ResponseWriter, r *http.Request) {
-	if err := r.ParseForm(); err != nil {
-		writeError(w, e.logger, errBadRequest("request_body_invalid", "The form could not be read."))
+	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		e.changeForClerkJS(w, r, e.touchSession)
 		return
 	}
-	back, err := e.ownURL(r.Form.Get(redirectParam))
+	form, err := formOf(r)
+	if err != nil {
+		writeError(w, e.logger, err)
+		return
+	}
+	back, err := e.ownURL(form.Get(redirectParam))
 	if err != nil {
 		writeError(w, e.logger, errValue(redirectParam, "redirect_url must be an address of the application's."))
 		return
 	}
 	var directives []string
-	var touched sessionResource
-	err = e.update(senderOf(r.RemoteAddr, r.UserAgent()), func(t *tx) error {
+	err = e.update(senderOf(r.RemoteAddr, r.UserAgent()), func(t *tx) (err error) {
 		b := e.browserOf(t.state, r)
 		if b.session == nil || b.session.ID != r.PathValue("session") {
 			return errSessionEnded
 		}
-		var err error
-		if directives, err = e.activate(t, b, r.PostForm.Get("active_organization_id")); err == nil {
-			touched = t.sessionResource(t.Sessions[b.session.ID])
-		}
+		directives, err = e.activate(t, b, form.Get("active_organization_id"))
 		return err
 	})
 	if err != nil {
@@ -273,13 +276,7 @@ func (e *Emulator) touch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	setCookies(w, directives)
-	if strings.Contains(r.Header.Get("Accept"), "text/html") {
-		http.Redirect(w, r, back.String(), http.StatusSeeOther)
-		return
-	}
-	writeJSON(w, http.StatusOK, struct {
-		Response sessionResource `json:"response"`
-	}{touched})
+	http.Redirect(w, r, back.String(), http.StatusSeeOther)
 }
 
 func setCookies(w http.ResponseWriter, directives []string) {
@@ -328,29 +325,37 @@ func (e *Emulator) signIn(v *visit, find func(*tx) (*user, error)) (directives [
 				return err
 			}
 		}
-		// The real time, which tokens are issued by: one that was issued before
-		// __client_uat is sent to the handshake.
-		c := &client{ID: newID("client"), Secret: newSecret(), SignedInAt: time.Now().Unix()}
-		organizationID := u.LastOrganizationID
-		if mine := t.membershipsOf(u.ID); !slices.ContainsFunc(mine, func(m *membership) bool { return m.OrganizationID == organizationID }) {
-			if organizationID = ""; len(mine) > 0 {
-				organizationID = mine[0].OrganizationID
-			}
-		}
-		made, err := t.createSession(u, c.ID, organizationID)
-		if err != nil {
+		c := &client{ID: newID("client"), Secret: newSecret()}
+		if _, err := t.openSession(u, c); err != nil {
 			return err
 		}
 		if b.client != nil {
 			delete(t.Clients, b.client.ID)
 		}
-		c.SessionID = made.ID
 		t.Clients[c.ID] = c
 		v.browser = t.browserOf(c)
 		directives, err = e.clientDirectives(t.state, v.browser)
 		return err
 	})
 	return directives, err
+}
+
+// openSession signs a user in on a client, in the organization they were in last.
+func (t *tx) openSession(u *user, c *client) (*session, error) {
+	organizationID := u.LastOrganizationID
+	if mine := t.membershipsOf(u.ID); !slices.ContainsFunc(mine, func(m *membership) bool { return m.OrganizationID == organizationID }) {
+		if organizationID = ""; len(mine) > 0 {
+			organizationID = mine[0].OrganizationID
+		}
+	}
+	made, err := t.createSession(u, c.ID, organizationID)
+	if err != nil {
+		return nil, err
+	}
+	// The real time, which tokens are issued by: one that was issued before
+	// __client_uat is sent to the handshake.
+	c.SessionID, c.SignedInAt = made.ID, time.Now().Unix()
+	return made, nil
 }
 
 // clientDirectives are the directives with the browser's own cookie.

@@ -274,6 +274,8 @@ func (s *state) membershipResource(m *membership) membershipResource {
 	}
 }
 
+// invitationResource shows the link that accepts the invitation where an origin
+// is given.
 func (s *state) invitationResource(i *invitation, origin *url.URL) invitationResource {
 	o := s.Organizations[i.OrganizationID]
 	r := invitationResource{
@@ -283,7 +285,7 @@ func (s *state) invitationResource(i *invitation, origin *url.URL) invitationRes
 		Status:                 i.Status, UserID: i.UserID, PublicMetadata: i.PublicMetadata, PrivateMetadata: i.PrivateMetadata,
 		ExpiresAt: i.ExpiresAt, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
 	}
-	if i.Status == "pending" {
+	if i.Status == "pending" && origin != nil {
 		r.URL = new(origin.String() + mountPath + "/accept-invitation?" + ticketParam + "=" + i.Ticket)
 	}
 	if inviter := s.Users[i.InviterID]; inviter != nil {
