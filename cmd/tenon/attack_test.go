@@ -81,6 +81,11 @@ var attackTable = []attacked{
 	{method: "GET", pattern: "/healthz", own: everybody},
 	{method: "GET", pattern: "/readyz", own: everybody},
 	{method: "GET", pattern: "/onboarding", own: statuses{303, 303, 303, 303, 303, 401}},
+	// Clerk's own pages, of which the emulator has none.
+	{method: "GET", pattern: "/account", own: noOperator},
+	{method: "GET", pattern: "/organizations", own: noOperator},
+	{method: "GET", pattern: "/organizations/new", own: noOperator},
+	{method: "GET", pattern: "/{tenant}/organization", own: noOperator, foreign: outside(404)},
 	{method: "GET", pattern: "/sign-in", own: statuses{303, 303, 303, 303, 303, 303}},
 	{method: "GET", pattern: "/sign-up", own: statuses{303, 303, 303, 303, 303, 303}},
 	{method: "GET", pattern: "/sign-out", own: statuses{303, 303, 303, 303, 303, 303}},

@@ -40,6 +40,7 @@ func devCommand(s surroundings) *cli.Command {
 			&cli.StringFlag{Name: "data", Usage: "keep PostgreSQL's data in `DIR` instead of the cache folder", TakesFile: true},
 			&cli.BoolFlag{Name: "reset", Usage: "delete the data first and start over"},
 			&cli.BoolFlag{Name: "no-seed", Usage: "start without the demo organizations"},
+			&cli.StringFlag{Name: "clerk-js", Usage: "show ClerkJS' components of the node_modules folder `DIR` instead of the emulator's own forms", TakesFile: true},
 			&cli.BoolFlag{Name: "json", Usage: "print one line of JSON on standard output once ready, for programs"},
 		},
 		Before:       withoutArguments,
@@ -53,6 +54,8 @@ func devCommand(s surroundings) *cli.Command {
 				reset: cmd.Bool("reset"),
 				seed:  !cmd.Bool("no-seed"),
 				json:  cmd.Bool("json"),
+
+				clerkJS: cmd.String("clerk-js"),
 			})
 		},
 	}
@@ -61,6 +64,7 @@ func devCommand(s surroundings) *cli.Command {
 type devOptions struct {
 	addr, data        string
 	reset, seed, json bool
+	clerkJS           string // node_modules with ClerkJS; "" for the emulator's forms
 }
 
 // readyLine is what --json prints.
@@ -99,7 +103,7 @@ func runDev(ctx context.Context, s surroundings, options devOptions) (err error)
 
 	webhookURL := publicURL.JoinPath(webhookPath).String()
 	emulator, err := clerkdev.New(clerkdev.Config{
-		PublicURL: publicURL.String(), WebhookURL: webhookURL, StateFile: database.stateFile, Logger: logger,
+		PublicURL: publicURL.String(), WebhookURL: webhookURL, StateFile: database.stateFile, Scripts: options.clerkJS, Logger: logger,
 	})
 	if err != nil {
 		return err
@@ -116,7 +120,11 @@ func runDev(ctx context.Context, s surroundings, options devOptions) (err error)
 		WebhookSecret:  emulator.WebhookSecret(),
 		DatabaseURL:    database.url,
 	}
-	c, err := config.Load(devEnvironment(s.environ, ready, emulator))
+	scripts := ""
+	if options.clerkJS != "" {
+		scripts = emulator.Issuer() + "/npm"
+	}
+	c, err := config.Load(devEnvironment(s.environ, ready, emulator, scripts))
 	if err != nil {
 		return errors.Join(cli.Exit(err.Error(), exitUsage), backend.Close())
 	}
@@ -164,7 +172,7 @@ const devShutdown = time.Second
 
 // devEnvironment is environ with what the local parts decide, so that the
 // configuration goes through the same door as in production.
-func devEnvironment(environ []string, ready readyLine, emulator *clerkdev.Emulator) []string {
+func devEnvironment(environ []string, ready readyLine, emulator *clerkdev.Emulator, scripts string) []string {
 	decided := map[string]string{
 		"PUBLIC_URL":                    ready.URL,
 		"DATABASE_URL":                  ready.DatabaseURL,
@@ -175,6 +183,7 @@ func devEnvironment(environ []string, ready readyLine, emulator *clerkdev.Emulat
 		"CLERK_WEBHOOK_SECRET_PREVIOUS": "",
 		"CLERK_API_URL":                 ready.ClerkAPIURL,
 		"CLERK_PROXY_URL":               emulator.Issuer(),
+		"CLERK_JS_URL":                  scripts,
 		"CLERK_AUTHORIZED_PARTIES":      "",
 		"LISTEN_ADDR":                   "",
 		"SHUTDOWN_DELAY":                "",

@@ -54,6 +54,7 @@ type Config struct {
 	ClerkWebhookSecretPrevious Secret   `env:"CLERK_WEBHOOK_SECRET_PREVIOUS" want:"whsec_ and base64, other than CLERK_WEBHOOK_SECRET" example:"whsec_…" doc:"The secret before, accepted as well while it is being replaced"`
 	ClerkAPIURL                *url.URL `env:"CLERK_API_URL" envDefault:"https://api.clerk.com" want:"an http or https origin, without a path" example:"https://api.clerk.com" doc:"Clerk's Backend API"`
 	ClerkProxyURL              *url.URL `env:"CLERK_PROXY_URL" want:"an http or https URL" example:"https://app.example.com/__clerk" doc:"Clerk's Frontend API when it is served through a proxy; by default the host in the publishable key"`
+	ClerkJSURL                 *url.URL `env:"CLERK_JS_URL" want:"an http or https URL" example:"https://clerk.example.com/npm" doc:"Where pages load ClerkJS from; by default /npm of Clerk's Frontend API"`
 	ClerkAuthorizedParties     Origins  `env:"CLERK_AUTHORIZED_PARTIES" want:"origins, separated by commas" example:"https://app.example.com" doc:"Origins whose sessions are accepted; by default PUBLIC_URL's"`
 
 	MetricsAddr   string        `env:"METRICS_ADDR" want:"host:port" example:"127.0.0.1:9090" doc:"Address of metrics, busiest tenants and profiles, for operators alone: they need no authentication; none when it is empty"`

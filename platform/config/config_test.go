@@ -118,6 +118,7 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 		"CLERK_WEBHOOK_SECRET_PREVIOUS": {"MfKQ9r8GKYqrTwjU", webhookSecret},
 		"CLERK_API_URL":                 {"api.clerk.com", "https://api.clerk.com/v1"},
 		"CLERK_PROXY_URL":               {"/__clerk"},
+		"CLERK_JS_URL":                  {"/npm", "file:///npm"},
 		"CLERK_AUTHORIZED_PARTIES":      {"app.example.com", "https://app.example.com/base", "https://a.example.com,"},
 		"LOG_LEVEL":                     {"verbose", "info+2"},
 		"DATABASE_DIRECT_URL":           {"mysql://db/tenon"},

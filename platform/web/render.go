@@ -59,6 +59,9 @@ func write(w http.ResponseWriter, r *http.Request, status int, shell *Shell, com
 	if header.Get("Cache-Control") == "" {
 		header.Set("Cache-Control", "private, no-cache")
 	}
+	if shell.Components != nil {
+		header.Set("Content-Security-Policy", shell.Components.Policy)
+	}
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)

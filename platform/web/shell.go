@@ -31,6 +31,9 @@ type Shell struct {
 	// posted to; "" means that something else keeps the session alive. It
 	// answers 2xx, or 401 when the session is over.
 	SessionRefresh string
+	// Components are what the identity provider draws into the layout, nil where
+	// its pages are links alone. [Render] sends their policy with the page.
+	Components *Components
 	// Theme is the colour theme the page is rendered in; [Render] reads it
 	// from the request's cookie when it is [ThemeSystem].
 	Theme Theme
@@ -43,9 +46,29 @@ type Shell struct {
 	path string // of the request, for controls that lead back to the page
 }
 
+// Components are those of ClerkJS. A page loads it from the instance, runs under
+// Policy, and has elements with a data-component for it to fill.
+type Components struct {
+	// PublishableKey names the Clerk instance.
+	PublishableKey string
+	// ProxyURL is the Frontend API's URL where it is not the key's.
+	ProxyURL string
+	// Script and UIScript are the URLs of ClerkJS and of its components.
+	Script, UIScript string
+	// Policy is the page's Content-Security-Policy; see [ComponentsPolicy].
+	Policy string
+	// The paths of the application's pages that the components lead to.
+	SignInPath, SignUpPath, ProfilePath       string
+	OrganizationsPath, CreateOrganizationPath string
+	// OrganizationProfilePath is below a tenant's base.
+	OrganizationProfilePath string
+}
+
 // Tenant is an organization as the layout shows it.
 type Tenant struct {
 	Name, Slug string
+	// OrganizationID is the identity provider's id of it, for [Components].
+	OrganizationID string
 	// ImageURL is the organization's picture, "" for its initials.
 	ImageURL string
 	// Base precedes the path of every page of the tenant: "/acme", or "" when

@@ -428,6 +428,26 @@ func TestTheme(t *testing.T) {
 	}
 }
 
+// TestComponentsPolicy: scripts come from the named origins alone, and none are
+// inline, although styles are.
+func TestComponentsPolicy(t *testing.T) {
+	t.Parallel()
+	policy := web.ComponentsPolicy("https://clerk.example.com", "https://static.example.com")
+	for _, want := range []string{
+		"default-src 'self'; ", "; connect-src 'self' https://clerk.example.com https://*.protect.clerk.com:*; ",
+		"; script-src 'self' https://clerk.example.com https://challenges.cloudflare.com https://*.protect.clerk.com https://static.example.com; ",
+		"; frame-src https://challenges.cloudflare.com https://*.protect.clerk.com; ", "; style-src 'self' 'unsafe-inline'; ", "; worker-src 'self' blob:",
+		"; base-uri 'none'; ", "; frame-ancestors 'none'; ", "; object-src 'none'; ",
+	} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("the policy lacks %q: %s", want, policy)
+		}
+	}
+	if strings.Count(policy, "unsafe") != 1 {
+		t.Errorf("the policy allows more than inline styles: %s", policy)
+	}
+}
+
 func TestContentSecurityPolicy(t *testing.T) {
 	t.Parallel()
 	policy := web.ContentSecurityPolicy("https://accounts.example.com")

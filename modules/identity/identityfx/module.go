@@ -95,7 +95,12 @@ func newBackend(c config.Config, tracing telemetry.Tracing) clerksdk.Backend {
 }
 
 func newInstance(c config.Config) (*clerk.Instance, error) {
+	scripts := ""
+	if c.ClerkJSURL != nil {
+		scripts = c.ClerkJSURL.String()
+	}
 	return clerk.NewInstance(clerk.InstanceConfig{
+		Scripts:        scripts,
 		PublishableKey: c.ClerkPublishableKey,
 		FrontendAPI:    c.ClerkFrontendAPI().String(),
 		PublicURL:      c.PublicURL.String(),

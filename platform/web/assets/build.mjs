@@ -36,10 +36,10 @@ execFileSync(process.execPath, [
   "--input", at("src/app.css"), "--output", join(dist, "app.css"), "--minify",
 ], { stdio: ["ignore", "inherit", "pipe"], cwd: here });
 
-// Scripts: one module, htmx included.
+// Scripts: one module for every page, htmx included, and one for ClerkJS' components.
 await build({
-  entryPoints: [at("src/app.js")],
-  outfile: join(dist, "app.js"),
+  entryPoints: [at("src/app.js"), at("src/components.js")],
+  outdir: dist,
   bundle: true, format: "esm", minify: true, target: "es2022", charset: "utf8", legalComments: "none",
 });
 

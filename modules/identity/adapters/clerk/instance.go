@@ -21,6 +21,9 @@ type InstanceConfig struct {
 	FrontendAPI string
 	// PublicURL is the origin that browsers see the application under.
 	PublicURL string
+	// Scripts is the URL below which ClerkJS is loaded from. By default it is the
+	// Frontend API's /npm, and none with the local emulator, which has its own forms.
+	Scripts string
 }
 
 // Instance knows the addresses and the cookie names that follow from the keys
@@ -31,9 +34,25 @@ type Instance struct {
 	keyHost      string // the Frontend API's host by the publishable key
 	frontendAPI  *url.URL
 	publicURL    *url.URL
-	portal       *url.URL
-	emulated     bool
+	components   *Components
 }
+
+// Components are what pages load from a Clerk instance to show its own.
+type Components struct {
+	PublishableKey string
+	// ProxyURL is the Frontend API's URL where the key names another, else "".
+	ProxyURL string
+	// Script and UIScript are the URLs of ClerkJS and of its components.
+	Script, UIScript string
+	// FrontendAPIOrigin and ScriptOrigin are for the pages' policy.
+	FrontendAPIOrigin, ScriptOrigin string
+}
+
+// The major versions that the pages are written for.
+const (
+	clerkJSScript = "@clerk/clerk-js@6/dist/clerk.browser.js"
+	clerkUIScript = "@clerk/ui@1/dist/ui.browser.js"
+)
 
 // NewInstance fails when the key or one of the URLs is malformed. The error
 // does not repeat the key.
@@ -56,9 +75,23 @@ func NewInstance(cfg InstanceConfig) (*Instance, error) {
 	i.publicURL.Path = ""
 	digest := sha1.Sum([]byte(cfg.PublishableKey)) //nolint:gosec // see the import
 	i.cookieSuffix = base64.URLEncoding.EncodeToString(digest[:])[:8]
-	i.portal, i.emulated = i.frontendAPI, isLoopback(i.keyHost)
-	if !i.emulated {
-		i.portal = &url.URL{Scheme: "https", Host: accountPortalHost(i.keyHost)}
+	if isLoopback(i.keyHost) && cfg.Scripts == "" {
+		return i, nil
+	}
+	scripts := i.frontendAPI.JoinPath("npm")
+	if cfg.Scripts != "" {
+		if scripts, err = parseURL(cfg.Scripts); err != nil {
+			return nil, fmt.Errorf("clerk: ClerkJS: %w", err)
+		}
+	}
+	i.components = &Components{
+		PublishableKey:    cfg.PublishableKey,
+		Script:            scripts.JoinPath(clerkJSScript).String(),
+		UIScript:          scripts.JoinPath(clerkUIScript).String(),
+		FrontendAPIOrigin: originOf(i.frontendAPI), ScriptOrigin: originOf(scripts),
+	}
+	if i.FrontendAPI() != "https://"+i.keyHost {
+		i.components.ProxyURL = i.FrontendAPI()
 	}
 	return i, nil
 }
@@ -87,19 +120,7 @@ func parseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// accountPortalHost is where Clerk hosts the pages to sign in and up, given the
-// Frontend API's host: accounts.example.com for clerk.example.com, and
-// fox-1.accounts.dev for fox-1.clerk.accounts.dev.
-func accountPortalHost(host string) string {
-	for _, known := range []struct{ api, portal string }{
-		{"clerk.accountsstage.", "accountsstage."}, {"clerk.accounts.", "accounts."}, {"clerk.", "accounts."},
-	} {
-		if before, after, found := strings.Cut(host, known.api); found {
-			return before + known.portal + after
-		}
-	}
-	return host
-}
+func originOf(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
 // isLoopback reports whether host, of a key, is this machine: then the instance
 // is the local emulator, which serves its own account portal.
@@ -122,59 +143,93 @@ func (i *Instance) Development() bool { return i.development }
 // It is also the issuer of the instance's tokens.
 func (i *Instance) FrontendAPI() string { return i.frontendAPI.String() }
 
-// SignInURL is the page to sign in. The person comes back to returnTo, a path
-// of the application; anything else leads back to its root.
-func (i *Instance) SignInURL(returnTo string) string { return i.portalURL("/sign-in", returnTo) }
+// Components returns what pages load to show Clerk's own components; false with
+// the local emulator's own forms.
+func (i *Instance) Components() (Components, bool) {
+	if i.components == nil {
+		return Components{}, false
+	}
+	return *i.components, true
+}
 
-// SignUpURL is the page to sign up; see [Instance.SignInURL] for returnTo.
-func (i *Instance) SignUpURL(returnTo string) string { return i.portalURL("/sign-up", returnTo) }
+// The application's pages that carry Clerk's components.
+const (
+	SignInPath             = "/sign-in"
+	SignUpPath             = "/sign-up"
+	SignOutPath            = "/sign-out"
+	CreateOrganizationPath = "/organizations/new"
+	OrganizationsPath      = "/organizations"
+	ProfilePath            = "/account"
+)
+
+// SignInURL is the page to sign in: the application's own with Clerk's components,
+// else the emulator's. The person comes back to returnTo, a path
+// of the application; anything else leads back to its root.
+func (i *Instance) SignInURL(returnTo string) string {
+	return i.pageURL(SignInPath, "/sign-in", returnTo)
+}
+
+// SignUpURL is the page to sign up; see [Instance.SignInURL].
+func (i *Instance) SignUpURL(returnTo string) string {
+	return i.pageURL(SignUpPath, "/sign-up", returnTo)
+}
 
 // CreateOrganizationURL is the page to create an organization; see
-// [Instance.SignInURL] for returnTo.
+// [Instance.SignInURL].
 func (i *Instance) CreateOrganizationURL(returnTo string) string {
-	return i.portalURL("/create-organization", returnTo)
+	return i.pageURL(CreateOrganizationPath, "/create-organization", returnTo)
 }
 
-// SelectOrganizationURL is the page to choose among one's organizations, and ""
-// where none is hosted: Clerk leaves that to a component in the application.
+// SelectOrganizationURL is the page to choose among one's organizations; see
+// [Instance.SignInURL].
 func (i *Instance) SelectOrganizationURL(returnTo string) string {
-	if !i.emulated {
-		return ""
-	}
-	return i.portalURL("/select-organization", returnTo)
+	return i.pageURL(OrganizationsPath, "/select-organization", returnTo)
 }
 
-// SignOutURL is the page to sign out, and "" where none is hosted; see
-// [Instance.SelectOrganizationURL].
+// SignOutURL is where a form is posted to sign out, and "" where ClerkJS has to do
+// it.
 func (i *Instance) SignOutURL(returnTo string) string {
-	if !i.emulated {
+	if i.components != nil {
 		return ""
 	}
-	return i.portalURL("/sign-out", returnTo)
+	return i.pageURL("", "/sign-out", returnTo)
 }
 
 // SessionRefreshURL is the address that sets a new session cookie when it is
 // posted to from the application's own pages, and "" where ClerkJS has to do
-// it because the Frontend API has another origin.
+// it.
 func (i *Instance) SessionRefreshURL(sessionID string) string {
-	if !i.emulated || !idPattern.MatchString(sessionID) {
+	if i.components != nil || !idPattern.MatchString(sessionID) {
 		return ""
 	}
 	return i.frontendAPI.JoinPath("v1/client/sessions", sessionID, "tokens").String()
 }
 
-func (i *Instance) portalURL(page, returnTo string) string {
-	u := i.portal.JoinPath(page)
-	u.RawQuery = url.Values{"redirect_url": {i.publicAddress(returnTo)}}.Encode()
+func (i *Instance) pageURL(own, emulated, returnTo string) string {
+	u, back := i.frontendAPI.JoinPath(emulated), i.publicAddress(returnTo).String()
+	if i.components != nil {
+		u, back = i.publicURL.JoinPath(own), i.ReturnPath(returnTo)
+	}
+	u.RawQuery = url.Values{"redirect_url": {back}}.Encode()
 	return u.String()
+}
+
+// ReturnPath is returnTo if it is a path of the application, else its root.
+func (i *Instance) ReturnPath(returnTo string) string {
+	address := i.publicAddress(returnTo)
+	path := (&url.URL{Path: address.Path, RawPath: address.RawPath, RawQuery: address.RawQuery}).String()
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") {
+		return "/" // alone, it would name a host
+	}
+	return path
 }
 
 // publicAddress is path under the public URL. What is no path, or would leave
 // the origin, becomes the root.
-func (i *Instance) publicAddress(path string) string {
+func (i *Instance) publicAddress(path string) *url.URL {
 	target, err := url.Parse(path)
 	if err != nil || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.Contains(path, `\`) || target.Host != "" {
 		target = &url.URL{Path: "/"}
 	}
-	return i.publicURL.ResolveReference(target).String()
+	return i.publicURL.ResolveReference(target)
 }

@@ -166,13 +166,40 @@ func (g *Gate) publicShell(r *http.Request) *web.Shell {
 	shell.SignOutHref = g.instance.SignOutURL("/")
 	shell.SessionRefresh = g.instance.SessionRefreshURL(session.ID)
 	shell.Person = &web.Person{Name: "Signed in"}
+	g.addComponents(shell)
 	return shell
+}
+
+// addComponents makes the page one that carries the identity provider's
+// components, where there are some: on every page of who is signed in they keep
+// the session alive.
+func (g *Gate) addComponents(shell *web.Shell) {
+	components, ok := g.instance.Components()
+	if !ok {
+		return
+	}
+	shell.ProfileHref = clerk.ProfilePath
+	shell.Components = &web.Components{
+		PublishableKey: components.PublishableKey, ProxyURL: components.ProxyURL,
+		Script: components.Script, UIScript: components.UIScript,
+		Policy:     web.ComponentsPolicy(components.FrontendAPIOrigin, components.ScriptOrigin),
+		SignInPath: signInPath, SignUpPath: signUpPath, ProfilePath: clerk.ProfilePath,
+		OrganizationsPath: clerk.OrganizationsPath, CreateOrganizationPath: clerk.CreateOrganizationPath,
+		OrganizationProfilePath: organizationProfilePath,
+	}
+}
+
+// withComponents returns r with a shell that has them although nobody is signed in.
+func (g *Gate) withComponents(r *http.Request) *http.Request {
+	shell := *web.FromContext(r.Context())
+	g.addComponents(&shell)
+	return r.WithContext(web.NewContext(r.Context(), &shell))
 }
 
 // fill adds what only a tenant's pages show.
 func (g *Gate) fill(r *http.Request, shell *web.Shell, access identity.Access, navigation []web.NavigationItem) error {
 	base := "/" + access.Tenant.Slug.String()
-	shell.Tenant = &web.Tenant{Name: access.Tenant.Name, Slug: access.Tenant.Slug.String(), ImageURL: access.Tenant.ImageURL, Base: base}
+	shell.Tenant = &web.Tenant{OrganizationID: access.Tenant.ID, Name: access.Tenant.Name, Slug: access.Tenant.Slug.String(), ImageURL: access.Tenant.ImageURL, Base: base}
 	shell.Person = &web.Person{
 		Name: access.Member.Name(), Email: access.Member.Email, AvatarURL: access.Member.AvatarURL, Role: roleLabel(access.Member.Role),
 	}

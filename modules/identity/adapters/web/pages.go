@@ -7,6 +7,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/modules/identity/adapters/clerk"
 	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/httpserver"
@@ -29,9 +30,11 @@ func NewPages(gate *Gate, service *identity.Service, errors *httpserver.ErrorWri
 // Where people sign in, up and out. The pages themselves are the identity
 // provider's; these addresses stay the same whichever that is.
 const (
-	signInPath  = "/sign-in"
-	signUpPath  = "/sign-up"
-	signOutPath = "/sign-out"
+	signInPath  = clerk.SignInPath
+	signUpPath  = clerk.SignUpPath
+	signOutPath = clerk.SignOutPath
+	// organizationProfilePath is below a tenant's own path.
+	organizationProfilePath = "/organization"
 	// welcomePath is where the provider's pages lead who signed up or made an
 	// organization.
 	welcomePath = "/onboarding"
@@ -41,19 +44,25 @@ const (
 )
 
 // Public mounts the landing page, which is the way in for who is signed in, and
-// the ways to the identity provider's pages.
+// the identity provider's pages, or the ways to them.
 func (p *Pages) Public(r chi.Router) {
 	pages := r.With(p.gate.Authenticate, p.gate.Shell(nil))
 	pages.Get("/", p.errors.Handle(p.landing))
+	_, hasComponents := p.gate.instance.Components()
 	for _, way := range []struct {
-		path string
-		url  func(returnTo string) string
-		back string // unless the request says where to
+		path             string
+		url              func(returnTo string) string
+		back             string // unless the request says where to
+		component, title string
 	}{
-		{signInPath, p.gate.instance.SignInURL, "/"},
-		{signUpPath, p.gate.instance.SignUpURL, welcomePath},
-		{signOutPath, p.gate.instance.SignOutURL, "/"},
+		{signInPath, p.gate.instance.SignInURL, "/", "sign-in", "Sign in"},
+		{signUpPath, p.gate.instance.SignUpURL, welcomePath, "sign-up", "Sign up"},
+		{signOutPath, p.gate.instance.SignOutURL, "/", "sign-out", "Sign out"},
 	} {
+		if hasComponents {
+			pages.Get(way.path, p.component(way.component, way.title, way.back))
+			continue
+		}
 		r.Get(way.path, func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, way.url(cmp.Or(r.URL.Query().Get(returnParam), way.back)), http.StatusSeeOther)
 		})
@@ -63,6 +72,24 @@ func (p *Pages) Public(r chi.Router) {
 // SignedIn mounts what needs a session and no tenant.
 func (p *Pages) SignedIn(r chi.Router) {
 	r.Get(welcomePath, p.errors.Handle(p.welcome))
+	r.Get(clerk.ProfilePath, p.component("user-profile", "Your account", "/"))
+	r.Get(clerk.OrganizationsPath, p.component("organization-list", "Your organizations", "/"))
+	r.Get(clerk.CreateOrganizationPath, p.component("create-organization", "Create an organization", welcomePath))
+}
+
+var errNoComponents = fault.New(fault.NotFound, "This page is Clerk’s, and the local emulator has none of it.")
+
+// component shows one of the identity provider's own components, which leads to
+// where the request says, or back. Without them the page is not there.
+func (p *Pages) component(name, title, back string) http.HandlerFunc {
+	return p.errors.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		if _, ok := p.gate.instance.Components(); !ok {
+			return errNoComponents
+		}
+		returnTo := p.gate.instance.ReturnPath(cmp.Or(r.URL.Query().Get(returnParam), back))
+		r = p.gate.withComponents(r)
+		return web.Render(w, r, http.StatusOK, title, web.ComponentPage(name, title, returnTo))
+	})
 }
 
 // Tenant mounts the pages under the tenant's own path.
@@ -73,6 +100,7 @@ func (p *Pages) Tenant(r chi.Router) {
 	})
 	r.Get("/onboarding", p.errors.Handle(p.showOnboarding))
 	r.Post("/onboarding", p.errors.Handle(p.completeOnboarding))
+	r.Get(organizationProfilePath, p.component("organization-profile", "Organization", "/"))
 }
 
 func (p *Pages) landing(w http.ResponseWriter, r *http.Request) error {

@@ -61,11 +61,16 @@ type server struct {
 
 func newServer(t *testing.T) server {
 	t.Helper()
-	world := identitytest.NewWorld()
-	instance, err := clerk.NewInstance(clerk.InstanceConfig{
+	return newServerOf(t, clerk.InstanceConfig{
 		PublishableKey: "pk_test_" + base64.StdEncoding.EncodeToString([]byte("clerk.localhost:3000$")),
 		FrontendAPI:    origin + "/__clerk", PublicURL: origin,
 	})
+}
+
+func newServerOf(t *testing.T, of clerk.InstanceConfig) server {
+	t.Helper()
+	world := identitytest.NewWorld()
+	instance, err := clerk.NewInstance(of)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -481,5 +486,55 @@ func TestShell(t *testing.T) {
 	}
 	if fragment := expect(t, s.send(ada, "GET", "/zebra/projects/x", nil, "HX-Request", "true"), 200, ""); strings.Contains(fragment, "sidebar") {
 		t.Errorf("htmx gets the layout: %s", fragment)
+	}
+}
+
+// TestComponents: the pages of a Clerk instance load its scripts, under a policy
+// that lets them, and say what to do without JavaScript.
+func TestComponents(t *testing.T) {
+	t.Parallel()
+	key := "pk_live_" + base64.StdEncoding.EncodeToString([]byte("clerk.example.com$"))
+	s := newServerOf(t, clerk.InstanceConfig{PublishableKey: key, PublicURL: origin})
+	s.tell(t, organization("acme", ada))
+	for path, test := range map[string]struct{ who, component string }{
+		"/sign-in?redirect_url=%2Facme%2Fprojects": {"", `data-component="sign-in" data-return-to="/acme/projects"`},
+		"/sign-in?redirect_url=%2F%2Fevil.example": {"", `data-component="sign-in" data-return-to="/"`},
+		"/sign-up":                {"", `data-component="sign-up" data-return-to="/onboarding"`},
+		"/sign-out":               {ada, `data-component="sign-out"`},
+		"/account":                {ada, `data-component="user-profile"`},
+		"/organizations":          {ada, `data-component="organization-list"`},
+		"/organizations/new":      {ada, `data-component="create-organization" data-return-to="/onboarding"`},
+		"/acme/organization":      {ada, `data-component="organization-profile"`},
+		"/acme/projects/x":        {ada, `data-component="organization-switcher"`},
+		"/acme/projects/x?again=": {ada, `data-component="user-button"`},
+		"/nothing/here":           {ada, `data-component="user-button"`},
+	} {
+		r := httptest.NewRequest("GET", origin+path, nil)
+		r.Header.Set("Sec-Fetch-Mode", "navigate")
+		if test.who != "" {
+			r.AddCookie(&http.Cookie{Name: "__session", Value: test.who})
+		}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		for _, want := range []string{
+			test.component, `src="https://clerk.example.com/npm/@clerk/clerk-js@6/dist/clerk.browser.js"`, `data-clerk-publishable-key="` + key + `"`,
+			`src="https://clerk.example.com/npm/@clerk/ui@1/dist/ui.browser.js"`, `src="` + platformweb.AssetPath("components.js") + `"`,
+		} {
+			if !strings.Contains(w.Body.String(), want) {
+				t.Errorf("%s: the page lacks %s", path, want)
+			}
+		}
+		if policy := w.Header().Get("Content-Security-Policy"); policy != platformweb.ComponentsPolicy("https://clerk.example.com", "https://clerk.example.com") {
+			t.Errorf("%s runs under %s", path, policy)
+		}
+		if test.who == "" && !strings.Contains(w.Body.String(), "<noscript>") {
+			t.Errorf("%s says nothing without JavaScript", path)
+		}
+	}
+	// Who is signed out has no session to keep alive, and the strict policy.
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequest("GET", origin+"/", nil))
+	if policy := w.Header().Get("Content-Security-Policy"); policy != platformweb.ContentSecurityPolicy() || strings.Contains(w.Body.String(), "clerk.browser.js") {
+		t.Errorf("the landing page runs under %s", policy)
 	}
 }
