@@ -179,6 +179,11 @@ var rules = []struct {
 		planted: []importOf{{folder: "modules/identity/adapters/clerk", path: "github.com/svix/svix-webhooks/go"}},
 	},
 	{
+		name:    "Redis stays with the limits",
+		broken:  only([]string{"github.com/redis/go-redis/v9"}, "platform/ratelimit"),
+		planted: []importOf{{folder: "modules/apikeys/adapters/bunrepo", path: "github.com/redis/go-redis/v9"}},
+	},
+	{
 		name: "Atlas stays in the migration engine",
 		broken: func(i importOf) bool {
 			return !i.test && only([]string{"ariga.io/atlas"}, "platform/migrate")(i)

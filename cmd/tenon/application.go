@@ -29,6 +29,7 @@ import (
 	"github.com/tenonhq/tenon/platform/httpserver"
 	"github.com/tenonhq/tenon/platform/idempotency"
 	"github.com/tenonhq/tenon/platform/migrate"
+	"github.com/tenonhq/tenon/platform/ratelimit"
 	"github.com/tenonhq/tenon/platform/telemetry"
 	"github.com/tenonhq/tenon/platform/web"
 )
@@ -54,8 +55,8 @@ func newApplication(c config.Config, logger *slog.Logger) (*application, error) 
 	app.fx = fx.New(
 		fx.WithLogger(func() fxevent.Logger { return wiringLogger(logger) }),
 		fx.Supply(c, logger),
-		fx.Provide(newTracing, newMetrics, newDatabase, newApplicationEngine, newErrorWriter, newReadiness, newIdempotencyStore,
-			fx.Annotate(newRouter, fx.ParamTags("", "", "", "", "", "", "", "", `group:"mounts"`))),
+		fx.Provide(newTracing, newMetrics, newDatabase, newApplicationEngine, newErrorWriter, newReadiness, newIdempotencyStore, newSharedLimits,
+			fx.Annotate(newRouter, fx.ParamTags("", "", "", "", "", "", "", "", "", `group:"mounts"`))),
 		fx.Invoke(fx.Annotate(measure, fx.ParamTags("", "", "", "", `group:"probes"`))),
 		modules.All,
 		fx.Populate(&app.router, &app.readiness, &app.engine, &app.metrics),
@@ -244,6 +245,20 @@ func newIdempotencyStore(lifecycle fx.Lifecycle, db *database.DB, logger *slog.L
 	return store
 }
 
+// newSharedLimits returns where processes count together, nil without REDIS_URL.
+func newSharedLimits(lifecycle fx.Lifecycle, c config.Config, metrics *telemetry.Metrics, logger *slog.Logger) (*ratelimit.Redis, error) {
+	if c.RedisURL == "" {
+		return nil, nil
+	}
+	shared, err := ratelimit.OpenRedis(string(c.RedisURL), logger)
+	if err != nil {
+		return nil, err
+	}
+	metrics.RateLimits(shared)
+	lifecycle.Append(fx.StopHook(shared.Close))
+	return shared, nil
+}
+
 // callerOf returns who was let in, and where.
 func callerOf(ctx context.Context) httpserver.Caller {
 	session, _ := identity.SessionFromContext(ctx)
@@ -255,7 +270,7 @@ func callerOf(ctx context.Context) httpserver.Caller {
 	return caller
 }
 
-func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *httpserver.Readiness, gate *identityweb.Gate, byKey apikeysfx.Authenticate, keys *idempotency.Store, metrics *telemetry.Metrics, tracing telemetry.Tracing, mounts []httpserver.Mount) (*httpserver.Router, error) {
+func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *httpserver.Readiness, gate *identityweb.Gate, byKey apikeysfx.Authenticate, keys *idempotency.Store, shared *ratelimit.Redis, metrics *telemetry.Metrics, tracing telemetry.Tracing, mounts []httpserver.Mount) (*httpserver.Router, error) {
 	shell := gate.Shell(modules.Navigation())
 	return httpserver.New(httpserver.Config{
 		PublicURL:             c.PublicURL,
@@ -278,9 +293,10 @@ func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *https
 		Limits: httpserver.Limits{
 			Address: c.RateLimitAddress, SignIn: c.RateLimitSignIn, Webhook: c.RateLimitWebhook, Person: c.RateLimitPerson, Key: c.RateLimitKey, Tenant: c.RateLimitTenant,
 		},
-		Observe:     metrics.ObserveRequest,
-		Tracing:     tracing.Provider(),
-		Idempotency: keys,
+		SharedLimits: shared,
+		Observe:      metrics.ObserveRequest,
+		Tracing:      tracing.Provider(),
+		Idempotency:  keys,
 	}, append(mounts, httpserver.Mount{Surface: httpserver.Public, Routes: mountWeb})...)
 }
 

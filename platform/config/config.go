@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,12 +29,13 @@ type Config struct {
 	ShutdownDelay   time.Duration  `env:"SHUTDOWN_DELAY" envDefault:"0s" want:"a duration from 0s to 5m" example:"5s" doc:"How long to go on accepting after /readyz has turned unready, for load balancers to notice"`
 	ShutdownTimeout time.Duration  `env:"SHUTDOWN_TIMEOUT" envDefault:"10s" want:"a duration from 1s to 10m" example:"10s" doc:"How long running requests may take to finish at shutdown"`
 
-	RateLimitAddress int `env:"RATE_LIMIT_ADDRESS" envDefault:"1800" want:"a whole number from 0 to 1000000; 0 is no limit" example:"1800" doc:"Most requests a minute from one client address, a /64 of IPv6"`
-	RateLimitSignIn  int `env:"RATE_LIMIT_SIGN_IN" envDefault:"60" want:"a whole number from 0 to 1000000; 0 is no limit" example:"60" doc:"Most requests a minute from one client address to sign in, up and out"`
-	RateLimitWebhook int `env:"RATE_LIMIT_WEBHOOK" envDefault:"1200" want:"a whole number from 0 to 1000000; 0 is no limit" example:"1200" doc:"Most webhooks a minute from one client address"`
-	RateLimitPerson  int `env:"RATE_LIMIT_PERSON" envDefault:"600" want:"a whole number from 0 to 1000000; 0 is no limit" example:"600" doc:"Most requests a minute of one person"`
-	RateLimitKey     int `env:"RATE_LIMIT_KEY" envDefault:"600" want:"a whole number from 0 to 1000000; 0 is no limit" example:"600" doc:"Most requests a minute with one API key"`
-	RateLimitTenant  int `env:"RATE_LIMIT_TENANT" envDefault:"6000" want:"a whole number from 0 to 1000000; 0 is no limit" example:"6000" doc:"Most requests a minute in one tenant"`
+	RedisURL         Secret `env:"REDIS_URL" want:"a redis:// or rediss:// URL" example:"rediss://:secret@localhost:6379/0" doc:"Redis, for limits that all processes share; without it, and while it is away, each process counts by itself. A request waits 100 ms for it, or read_timeout of the URL"`
+	RateLimitAddress int    `env:"RATE_LIMIT_ADDRESS" envDefault:"1800" want:"a whole number from 0 to 1000000; 0 is no limit" example:"1800" doc:"Most requests a minute from one client address, a /64 of IPv6"`
+	RateLimitSignIn  int    `env:"RATE_LIMIT_SIGN_IN" envDefault:"60" want:"a whole number from 0 to 1000000; 0 is no limit" example:"60" doc:"Most requests a minute from one client address to sign in, up and out"`
+	RateLimitWebhook int    `env:"RATE_LIMIT_WEBHOOK" envDefault:"1200" want:"a whole number from 0 to 1000000; 0 is no limit" example:"1200" doc:"Most webhooks a minute from one client address"`
+	RateLimitPerson  int    `env:"RATE_LIMIT_PERSON" envDefault:"600" want:"a whole number from 0 to 1000000; 0 is no limit" example:"600" doc:"Most requests a minute of one person"`
+	RateLimitKey     int    `env:"RATE_LIMIT_KEY" envDefault:"600" want:"a whole number from 0 to 1000000; 0 is no limit" example:"600" doc:"Most requests a minute with one API key"`
+	RateLimitTenant  int    `env:"RATE_LIMIT_TENANT" envDefault:"6000" want:"a whole number from 0 to 1000000; 0 is no limit" example:"6000" doc:"Most requests a minute in one tenant"`
 
 	DatabaseURL          Secret        `env:"DATABASE_URL,required" want:"a postgres:// URL with a host and a database" example:"postgres://tenon:secret@localhost:5432/tenon?sslmode=verify-full" doc:"PostgreSQL, directly or through PgBouncer in transaction mode"`
 	DatabaseDirectURL    Secret        `env:"DATABASE_DIRECT_URL" want:"a postgres:// URL with a host and a database" example:"postgres://tenon:secret@localhost:5432/tenon?sslmode=verify-full" doc:"PostgreSQL itself, where DATABASE_URL leads through a pooler: for what needs a session, such as hearing of other processes' changes; by default DATABASE_URL"`
@@ -243,6 +245,7 @@ var rules = []struct {
 	{"REQUEST_TIMEOUT", func(c *Config) bool { return between(c.RequestTimeout, time.Second, 10*time.Minute) }},
 	{"SHUTDOWN_DELAY", func(c *Config) bool { return between(c.ShutdownDelay, 0, 5*time.Minute) }},
 	{"SHUTDOWN_TIMEOUT", func(c *Config) bool { return between(c.ShutdownTimeout, time.Second, 10*time.Minute) }},
+	{"REDIS_URL", func(c *Config) bool { return c.RedisURL == "" || isRedisURL(string(c.RedisURL)) }},
 	{"RATE_LIMIT_ADDRESS", func(c *Config) bool { return isLimit(c.RateLimitAddress) }},
 	{"RATE_LIMIT_SIGN_IN", func(c *Config) bool { return isLimit(c.RateLimitSignIn) }},
 	{"RATE_LIMIT_WEBHOOK", func(c *Config) bool { return isLimit(c.RateLimitWebhook) }},
@@ -303,6 +306,16 @@ func isDatabaseURL(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") &&
 		u.Host != "" && strings.Trim(u.Path, "/") != ""
+}
+
+func isRedisURL(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" {
+		return false
+	}
+	database, numbered := strings.CutPrefix(u.Path, "/")
+	_, err = strconv.ParseUint(database, 10, 16)
+	return !numbered || database == "" || err == nil
 }
 
 // clerkKind returns "live" or "test", the kind of instance that key belongs

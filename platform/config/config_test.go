@@ -104,6 +104,7 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 		"RATE_LIMIT_ADDRESS":            {"-1", "many", "1000001", "1.5"},
 		"RATE_LIMIT_SIGN_IN":            {"-1", "many", "1000001", "1.5"},
 		"RATE_LIMIT_WEBHOOK":            {"-1", "many", "1000001", "1.5"},
+		"REDIS_URL":                     {"localhost:6379", "http://localhost:6379", "redis://", "redis:///0", "redis://localhost/x", "redis://localhost/-1", "redis://local host/0"},
 		"RATE_LIMIT_PERSON":             {"-1", "many", "1000001", "1.5"},
 		"RATE_LIMIT_KEY":                {"-1", "many", "1000001", "1.5"},
 		"RATE_LIMIT_TENANT":             {"-1", "many", "1000001", "1.5"},

@@ -24,14 +24,14 @@ type Limits struct {
 // limiters count requests for [Limits].
 type limiters struct{ address, signIn, webhook, person, key, tenant *ratelimit.Limiter }
 
-func newLimiters(limits Limits) limiters {
+func newLimiters(limits Limits, shared *ratelimit.Redis) limiters {
 	return limiters{
-		address: ratelimit.New("address", limits.Address),
-		signIn:  ratelimit.New("sign-in", limits.SignIn),
-		webhook: ratelimit.New("webhook", limits.Webhook),
-		person:  ratelimit.New("person", limits.Person),
-		key:     ratelimit.New("key", limits.Key),
-		tenant:  ratelimit.New("tenant", limits.Tenant),
+		address: ratelimit.New("address", limits.Address, shared),
+		signIn:  ratelimit.New("sign-in", limits.SignIn, shared),
+		webhook: ratelimit.New("webhook", limits.Webhook, shared),
+		person:  ratelimit.New("person", limits.Person, shared),
+		key:     ratelimit.New("key", limits.Key, shared),
+		tenant:  ratelimit.New("tenant", limits.Tenant, shared),
 	}
 }
 

@@ -2,6 +2,7 @@ package httpserver_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -14,15 +15,20 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/tenonhq/tenon/platform/httpserver"
+	"github.com/tenonhq/tenon/platform/ratelimit"
+	"github.com/tenonhq/tenon/platform/ratelimit/redistest"
 )
 
 // newLimited returns an edge with limits over pages and an operation. Who asks is
 // in the path's last segment.
-func newLimited(t *testing.T, limits httpserver.Limits) edge {
+func newLimited(t testing.TB, limits httpserver.Limits, change ...func(*httpserver.Config)) edge {
 	ok := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 	type nobody struct{}
 	return newEdge(t, func(c *httpserver.Config) {
 		c.Limits = limits
+		for _, change := range change {
+			change(c)
+		}
 		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 		c.Caller = func(ctx context.Context) httpserver.Caller {
 			caller, _ := ctx.Value(nobody{}).(httpserver.Caller)
@@ -148,5 +154,40 @@ func TestLimitsOfPersonsAndTenants(t *testing.T) {
 		if _, err := httpserver.New(config); err == nil {
 			t.Errorf("limits of nobody are accepted: %+v", limits)
 		}
+	}
+}
+
+// BenchmarkLimits is what a request costs with limits of its address, its person
+// and its tenant, counted nowhere, in the process and in Redis. It does nothing
+// else, so the differences are the limits'.
+func BenchmarkLimits(b *testing.B) {
+	shared, err := ratelimit.OpenRedis(redistest.Start(b).URL(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer shared.Close()
+	const many = 1 << 30
+	limits := httpserver.Limits{Address: many, Person: many, Tenant: many}
+	for _, way := range []struct {
+		name   string
+		limits httpserver.Limits
+		shared *ratelimit.Redis
+	}{{"off", httpserver.Limits{}, nil}, {"memory", limits, nil}, {"redis", limits, shared}} {
+		b.Run(way.name, func(b *testing.B) {
+			e := newLimited(b, way.limits, func(c *httpserver.Config) {
+				c.SharedLimits = way.shared
+				c.Errors.Logger = slog.New(slog.DiscardHandler)
+			})
+			b.ReportAllocs()
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					r := httptest.NewRequest("GET", "/acme/dashboard", nil)
+					r.Header.Set("X-As", "ada")
+					if w := e.send(r); w.Code != http.StatusNoContent {
+						b.Error(w.Code)
+					}
+				}
+			})
+		})
 	}
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-chi/chi/v5"
+
+	"github.com/tenonhq/tenon/platform/ratelimit"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -58,6 +60,9 @@ type Config struct {
 	Observe func(context.Context, Answered)
 	// Tracing makes every request a span; nil makes none.
 	Tracing trace.TracerProvider
+	// SharedLimits is where several processes count for Limits together; nil is
+	// for one that counts by itself.
+	SharedLimits *ratelimit.Redis
 	// Idempotency remembers what POSTs with an Idempotency-Key were answered;
 	// without it the header does nothing. It needs Caller.
 	Idempotency IdempotencyStore
@@ -150,7 +155,7 @@ func New(config Config, mounts ...Mount) (*Router, error) {
 		return nil, fmt.Errorf("httpserver: %w", err)
 	}
 	rt.openAPI = newDocument(rt.config)
-	rt.limiters = newLimiters(rt.config.Limits)
+	rt.limiters = newLimiters(rt.config.Limits, rt.config.SharedLimits)
 	rt.mux.Use(rt.chain()...)
 	rt.mux.NotFound(rt.errors.Handle(rt.serveTenant))
 	rt.mux.MethodNotAllowed(rt.errors.Handle(rt.methodNotAllowed))

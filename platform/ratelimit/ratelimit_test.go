@@ -16,7 +16,7 @@ import (
 func TestLimiter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := ratelimit.New("person", 3)
+		l := ratelimit.New("person", 3, nil)
 		r := httptest.NewRequest("GET", "/", nil)
 		take := func(key string) (*httptest.ResponseRecorder, error) {
 			w := httptest.NewRecorder()
@@ -51,7 +51,7 @@ func TestLimiter(t *testing.T) {
 
 func TestManyAtOnceGetNoMoreThanTheLimit(t *testing.T) {
 	t.Parallel()
-	l := ratelimit.New("ip", 50)
+	l := ratelimit.New("ip", 50, nil)
 	var let atomic.Int64
 	var wg sync.WaitGroup
 	for range 200 {
@@ -69,7 +69,7 @@ func TestManyAtOnceGetNoMoreThanTheLimit(t *testing.T) {
 
 func TestNoLimit(t *testing.T) {
 	t.Parallel()
-	l := ratelimit.New("ip", 0)
+	l := ratelimit.New("ip", 0, nil)
 	w := httptest.NewRecorder()
 	for range 1000 {
 		if err := l.Take(w, httptest.NewRequest("GET", "/", nil), "a"); err != nil {

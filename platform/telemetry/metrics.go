@@ -15,6 +15,7 @@ import (
 	"github.com/tenonhq/tenon/platform/cache"
 	"github.com/tenonhq/tenon/platform/database"
 	"github.com/tenonhq/tenon/platform/httpserver"
+	"github.com/tenonhq/tenon/platform/ratelimit"
 )
 
 // Metrics is everything that Prometheus can ask of this process. It is safe for
@@ -153,6 +154,20 @@ func (m *Metrics) Cache(name string, stats func() cache.Stats) {
 			func() float64 { return float64(stats().Misses) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tenon_cache_entries", Help: "How many entries a cache has.", ConstLabels: labels},
 			func() float64 { return float64(stats().Entries) }))
+}
+
+// RateLimits adds whether limits are shared by all processes.
+func (m *Metrics) RateLimits(shared *ratelimit.Redis) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tenon_rate_limit_shared", Help: "1 while Redis answers, so that all processes count together."},
+			func() float64 {
+				if shared.Shared() {
+					return 1
+				}
+				return 0
+			}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "tenon_rate_limit_fallbacks_total", Help: "Requests that were counted in this process alone because Redis did not answer."},
+			func() float64 { return float64(shared.Fallbacks()) }))
 }
 
 // Reading is the value of a gauge at this moment.
