@@ -78,6 +78,7 @@ CREATE TABLE directory_ownerships (
     account_id      text        NOT NULL,
     is_owner        boolean     NOT NULL,
     decided_at      timestamptz NOT NULL DEFAULT now(),
+    membership_id   text        NOT NULL DEFAULT '', -- the membership that it was decided on; '' is whichever they have
     CONSTRAINT directory_ownerships_pkey PRIMARY KEY (organization_id, account_id)
 );
 

@@ -36,17 +36,27 @@ type Directory interface {
 	// View returns all that is known of one organization. The organization's
 	// ID is empty when the directory does not know it.
 	View(ctx context.Context, organizationID string) (View, error)
-	// Own records that an account was made an owner of an organization, or
-	// ceased to be one, by a decision taken here.
-	Own(ctx context.Context, organizationID, accountID string, owner bool) error
+	// Own records a decision on an account's ownership of an organization, over
+	// the one before.
+	Own(ctx context.Context, organizationID, accountID string, decision Ownership) error
 }
 
 // View is all that the directory knows of one organization.
 type View struct {
 	Organization Organization
-	Memberships  []Membership // tombstones included
-	Accounts     []Account    // of the memberships and of who created it
-	Ownerships   map[string]bool
+	Memberships  []Membership         // tombstones included
+	Accounts     []Account            // of the memberships and of who created it
+	Ownerships   map[string]Ownership // by account
+}
+
+// Ownership is a decision taken here, which the provider does not know of.
+type Ownership struct {
+	// Owner is whether they were made an owner or ceased to be one.
+	Owner bool
+	// MembershipID is the membership that it was taken on. Who is removed and
+	// added again has another one, which it says nothing of. "" stands for
+	// whichever they have: none was known.
+	MembershipID string
 }
 
 // Members stores the users of the tenant in the context. Without a tenant

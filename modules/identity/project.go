@@ -31,9 +31,11 @@ type User struct {
 //   - Until anything is known of a membership of the person who created the
 //     organization, they are taken for an administrator, so that they do not
 //     wait for a second event.
-//   - Owners are the live administrators who were made owners here. Without
-//     any, it is whoever created the organization, else the administrator who
-//     has been one for longest; the provider knows no owners.
+//   - Owners are the live administrators who were made owners here, in the
+//     membership that they have now: who was removed and added again is what the
+//     provider says. Without any owner, it is the administrator who has been a
+//     member for longest, first of all whoever created the organization; the
+//     provider knows no owners.
 //   - An address belongs to one active member: to the account that was created
 //     last, because an earlier one with the same address must have lost it.
 func Project(view View) []User {
@@ -42,24 +44,7 @@ func Project(view View) []User {
 		accounts[account.ID] = account
 	}
 
-	latest := map[string]Membership{}
-	for _, m := range view.Memberships {
-		if m.AccountID == "" {
-			continue // a tombstone of a membership that nothing else is known of
-		}
-		if known, ok := latest[m.AccountID]; !ok || compareStanding(m, known) > 0 {
-			latest[m.AccountID] = m
-		}
-	}
-	creator := view.Organization.CreatedBy
-	if _, known := latest[creator]; !known && creator != "" {
-		latest[creator] = Membership{
-			AccountID:    creator,
-			ProviderRole: "org:admin",
-			CreatedAt:    view.Organization.CreatedAt,
-		}
-	}
-
+	latest := view.standing()
 	users := make([]User, 0, len(latest))
 	for id, membership := range latest {
 		account := accounts[id]
@@ -76,9 +61,32 @@ func Project(view View) []User {
 		users = append(users, user)
 	}
 	slices.SortFunc(users, func(a, b User) int { return cmp.Compare(a.ID, b.ID) })
-	electOwners(users, view)
+	electOwners(users, view, latest)
 	settleEmails(users, accounts)
 	return users
+}
+
+// standing returns the membership of each account that counts. Whoever created
+// the organization has one even before anything is known of it.
+func (v View) standing() map[string]Membership {
+	latest := map[string]Membership{}
+	for _, m := range v.Memberships {
+		if m.AccountID == "" {
+			continue // a tombstone of a membership that nothing else is known of
+		}
+		if known, ok := latest[m.AccountID]; !ok || compareStanding(m, known) > 0 {
+			latest[m.AccountID] = m
+		}
+	}
+	creator := v.Organization.CreatedBy
+	if _, known := latest[creator]; !known && creator != "" {
+		latest[creator] = Membership{
+			AccountID:    creator,
+			ProviderRole: "org:admin",
+			CreatedAt:    v.Organization.CreatedAt,
+		}
+	}
+	return latest
 }
 
 // compareStanding orders an account's memberships of one organization by which
@@ -91,26 +99,30 @@ func compareStanding(a, b Membership) int {
 	)
 }
 
-func electOwners(users []User, view View) {
+func electOwners(users []User, view View, standing map[string]Membership) {
 	var heir *User
 	elected := false
 	for i := range users {
 		user := &users[i]
-		decided, known := view.Ownerships[user.ID]
+		decision, decided := view.Ownerships[user.ID]
+		decided = decided && (decision.MembershipID == "" || decision.MembershipID == standing[user.ID].ID)
 		switch {
 		case user.Role != RoleAdmin:
-		case decided:
+		case decided && decision.Owner:
 			user.Role, elected = RoleOwner, true
-		case known: // was an owner and gave it up
-		case user.ID == view.Organization.CreatedBy:
-			heir = user
-		case heir == nil, heir.ID != view.Organization.CreatedBy && user.JoinedAt.Before(heir.JoinedAt):
+		case decided: // was an owner and gave it up
+		case heir == nil || comesBefore(*user, *heir, view.Organization.CreatedBy):
 			heir = user
 		}
 	}
 	if !elected && heir != nil {
 		heir.Role = RoleOwner
 	}
+}
+
+// comesBefore orders those who may inherit an organization.
+func comesBefore(a, b User, creator string) bool {
+	return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), compareBool(b.ID == creator, a.ID == creator), cmp.Compare(a.ID, b.ID)) < 0
 }
 
 func settleEmails(users []User, accounts map[string]Account) {

@@ -239,8 +239,13 @@ func (s *Sync) Own(ctx context.Context, organizationID string, decisions map[str
 		if err := s.directory.Lock(ctx, prefixed("organization:", []string{organizationID})...); err != nil {
 			return err
 		}
+		view, err := s.directory.View(ctx, organizationID)
+		if err != nil {
+			return err
+		}
+		standing := view.standing()
 		for _, id := range keys(decisions) {
-			if err := s.directory.Own(ctx, organizationID, id, decisions[id]); err != nil {
+			if err := s.directory.Own(ctx, organizationID, id, Ownership{Owner: decisions[id], MembershipID: standing[id].ID}); err != nil {
 				return err
 			}
 		}

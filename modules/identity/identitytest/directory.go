@@ -186,14 +186,20 @@ func directoryView(s Stores, t *testing.T) {
 func directoryOwn(s Stores, t *testing.T) {
 	for _, step := range []struct {
 		organization, account string
-		owner                 bool
-	}{{"org_1", "user_1", true}, {"org_1", "user_2", true}, {"org_2", "user_1", true}, {"org_1", "user_2", false}, {"org_1", "user_1", true}} {
+		decision              identity.Ownership
+	}{
+		{"org_1", "user_1", identity.Ownership{Owner: true}},
+		{"org_1", "user_2", identity.Ownership{Owner: true, MembershipID: "orgmem_2"}},
+		{"org_2", "user_1", identity.Ownership{Owner: true}},
+		{"org_1", "user_2", identity.Ownership{MembershipID: hostile}},
+		{"org_1", "user_1", identity.Ownership{Owner: true, MembershipID: "orgmem_1"}},
+	} {
 		must(t, s.Tx.InSystemTx(t.Context(), func(ctx context.Context) error {
-			return s.Directory.Own(ctx, step.organization, step.account, step.owner)
+			return s.Directory.Own(ctx, step.organization, step.account, step.decision)
 		}))
 	}
-	for id, want := range map[string]map[string]bool{
-		"org_1": {"user_1": true, "user_2": false}, "org_2": {"user_1": true}, "org_3": {},
+	for id, want := range map[string]map[string]identity.Ownership{
+		"org_1": {"user_1": {Owner: true, MembershipID: "orgmem_1"}, "user_2": {MembershipID: hostile}}, "org_2": {"user_1": {Owner: true}}, "org_3": {},
 	} {
 		view, err := s.Directory.View(t.Context(), id)
 		must(t, err)
@@ -319,7 +325,7 @@ func directoryCancelled(s Stores, t *testing.T) {
 	_, err2 := s.Directory.View(ctx, "org_1")
 	_, err3 := s.Directory.OrganizationsOf(ctx, []string{"user_1"})
 	_, err4 := s.Directory.ActiveOrganizationsOf(ctx, "user_1")
-	for i, err := range []error{s.Directory.Put(ctx, everything()), s.Directory.Own(ctx, "org_1", "user_1", true), s.Directory.Lock(ctx, "x"), err1, err2, err3, err4} {
+	for i, err := range []error{s.Directory.Put(ctx, everything()), s.Directory.Own(ctx, "org_1", "user_1", identity.Ownership{Owner: true}), s.Directory.Lock(ctx, "x"), err1, err2, err3, err4} {
 		if err == nil {
 			t.Errorf("%d went through", i)
 		}

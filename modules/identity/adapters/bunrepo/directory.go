@@ -109,6 +109,7 @@ type ownershipRow struct {
 	OrganizationID string    `bun:"organization_id,pk"`
 	AccountID      string    `bun:"account_id,pk"`
 	IsOwner        bool      `bun:"is_owner"`
+	MembershipID   string    `bun:"membership_id"`
 	DecidedAt      time.Time `bun:"decided_at"`
 }
 
@@ -243,7 +244,7 @@ func (d *Directory) ActiveOrganizationsOf(ctx context.Context, accountID string)
 
 // View implements [identity.Directory].
 func (d *Directory) View(ctx context.Context, organizationID string) (identity.View, error) {
-	view := identity.View{Ownerships: map[string]bool{}}
+	view := identity.View{Ownerships: map[string]identity.Ownership{}}
 	organizations, err := d.Organizations(ctx, []string{organizationID})
 	if err != nil {
 		return identity.View{}, err
@@ -268,17 +269,17 @@ func (d *Directory) View(ctx context.Context, organizationID string) (identity.V
 		return q.Where("organization_id = ?", organizationID)
 	})
 	for _, row := range ownerships {
-		view.Ownerships[row.AccountID] = row.IsOwner
+		view.Ownerships[row.AccountID] = identity.Ownership{Owner: row.IsOwner, MembershipID: row.MembershipID}
 	}
 	return view, err
 }
 
 // Own implements [identity.Directory].
-func (d *Directory) Own(ctx context.Context, organizationID, accountID string, owner bool) error {
-	row := &ownershipRow{OrganizationID: organizationID, AccountID: accountID, IsOwner: owner, DecidedAt: time.Now()}
+func (d *Directory) Own(ctx context.Context, organizationID, accountID string, decision identity.Ownership) error {
+	row := &ownershipRow{OrganizationID: organizationID, AccountID: accountID, IsOwner: decision.Owner, MembershipID: decision.MembershipID, DecidedAt: time.Now()}
 	_, err := d.db.NewInsert().Model(row).
 		On("CONFLICT (organization_id, account_id) DO UPDATE").
-		Set("is_owner = EXCLUDED.is_owner").Set("decided_at = EXCLUDED.decided_at").
+		Set("is_owner = EXCLUDED.is_owner").Set("membership_id = EXCLUDED.membership_id").Set("decided_at = EXCLUDED.decided_at").
 		Exec(ctx)
 	return fault.Wrap("write ownership", database.Classify(err))
 }

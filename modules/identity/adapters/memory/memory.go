@@ -36,7 +36,7 @@ type Directory struct {
 	accounts      map[string]identity.Account
 	organizations map[string]identity.Organization
 	memberships   map[string]identity.Membership
-	ownerships    map[ownership]bool
+	ownerships    map[ownership]identity.Ownership
 }
 
 type ownership struct{ organizationID, accountID string }
@@ -47,7 +47,7 @@ func NewDirectory() *Directory {
 		accounts:      map[string]identity.Account{},
 		organizations: map[string]identity.Organization{},
 		memberships:   map[string]identity.Membership{},
-		ownerships:    map[ownership]bool{},
+		ownerships:    map[ownership]identity.Ownership{},
 	}
 }
 
@@ -191,7 +191,7 @@ func (d *Directory) View(ctx context.Context, organizationID string) (identity.V
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	view := identity.View{Organization: d.organizations[organizationID], Ownerships: map[string]bool{}}
+	view := identity.View{Organization: d.organizations[organizationID], Ownerships: map[string]identity.Ownership{}}
 	involved := map[string]bool{view.Organization.CreatedBy: true}
 	for _, m := range d.memberships {
 		if m.OrganizationID == organizationID {
@@ -204,22 +204,22 @@ func (d *Directory) View(ctx context.Context, organizationID string) (identity.V
 			view.Accounts = append(view.Accounts, account)
 		}
 	}
-	for key, owner := range d.ownerships {
+	for key, decision := range d.ownerships {
 		if key.organizationID == organizationID {
-			view.Ownerships[key.accountID] = owner
+			view.Ownerships[key.accountID] = decision
 		}
 	}
 	return view, nil
 }
 
 // Own implements [identity.Directory].
-func (d *Directory) Own(ctx context.Context, organizationID, accountID string, owner bool) error {
+func (d *Directory) Own(ctx context.Context, organizationID, accountID string, decision identity.Ownership) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.ownerships[ownership{organizationID, accountID}] = owner
+	d.ownerships[ownership{organizationID, accountID}] = decision
 	return nil
 }
 
