@@ -90,6 +90,11 @@ func (s *Service) admit(ctx context.Context, access Access, slug string, since M
 // is one no more; to the outside both are [tenancy.ErrNotFound].
 var errNeverMember = fault.New(fault.NotFound, tenancy.ErrNotFound.Message)
 
+// errMemberAgain is about a former member to whom the provider has issued a token
+// of the organization since: they may be one again. Tokens from before tell nothing,
+// so whoever was removed does not make this process ask the provider.
+var errMemberAgain = fault.New(fault.NotFound, tenancy.ErrNotFound.Message)
+
 // refusal is what the outside hears of err.
 func refusal(err error) error {
 	if isUnknown(err) {
@@ -99,7 +104,7 @@ func refusal(err error) error {
 }
 
 func isUnknown(err error) bool {
-	return errors.Is(err, errNeverMember) || errors.Is(err, errUnknownTenant)
+	return errors.Is(err, errNeverMember) || errors.Is(err, errUnknownTenant) || errors.Is(err, errMemberAgain)
 }
 
 var errUnknownTenant = fault.New(fault.NotFound, tenancy.ErrNotFound.Message)
@@ -126,6 +131,8 @@ func (s *Service) enter(ctx context.Context, session Session, slug string) (Acce
 		return Access{}, errNeverMember
 	case err != nil:
 		return Access{}, err
+	case !member.IsActive && session.ActiveOrganization.ID == t.ID && session.IssuedAt.After(member.UpdatedAt):
+		return Access{}, errMemberAgain
 	case !member.IsActive:
 		return Access{}, tenancy.ErrNotFound
 	}

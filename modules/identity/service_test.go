@@ -2,6 +2,7 @@ package identity_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -441,5 +442,88 @@ func TestATenantOutsideOfTheServedVersions(t *testing.T) {
 	apply(t, w, eve)
 	if _, access, err := w.Service.Enter(t.Context(), sessionOf("user_eve", ""), "acme"); err != nil || access.Member.Role != identity.RoleMember {
 		t.Errorf("after the upgrade: %+v, %v", access.Member, err)
+	}
+}
+
+// TestSomebodyWhoIsAddedAgain does not wait for the webhook. Of the tokens from
+// before they were removed nobody asks the provider.
+func TestSomebodyWhoIsAddedAgain(t *testing.T) {
+	t.Parallel()
+	w := identitytest.NewWorld()
+	tell(t, w, acme())
+	apply(t, w, acme())
+	removed := acme().Memberships[1]
+	removed.DeletedAt = founded.Add(time.Hour)
+	ended := identity.Observation{Memberships: []identity.Membership{removed}}
+	tell(t, w, ended)
+	apply(t, w, ended)
+	again := acme().Memberships[1]
+	again.ID, again.CreatedAt = "orgmem_again", founded.Add(2*time.Hour)
+	tell(t, w, identity.Observation{Memberships: []identity.Membership{again}})
+
+	session := sessionOf("user_bob", "acme")
+	session.IssuedAt = time.Now().Add(-time.Minute)
+	if _, _, err := w.Service.Enter(t.Context(), session, "acme"); !errors.Is(err, tenancy.ErrNotFound) {
+		t.Errorf("with a token from before: %v", err)
+	}
+	session.IssuedAt = time.Now().Add(time.Second)
+	elsewhere := session
+	elsewhere.ActiveOrganization = identity.OrganizationClaim{ID: "org_other", Slug: "other"}
+	if _, _, err := w.Service.Enter(t.Context(), elsewhere, "acme"); !errors.Is(err, tenancy.ErrNotFound) {
+		t.Errorf("with another organization's token: %v", err)
+	}
+	if _, access, err := w.Service.Enter(t.Context(), session, "acme"); err != nil || access.Member.Role != identity.RoleMember {
+		t.Errorf("with a new token: %+v, %v", access, err)
+	}
+	// Who is not added again stays out.
+	gone := again
+	gone.DeletedAt = founded.Add(3 * time.Hour)
+	ended = identity.Observation{Memberships: []identity.Membership{gone}}
+	tell(t, w, ended)
+	apply(t, w, ended)
+	session.IssuedAt = time.Now().Add(time.Second)
+	if _, _, err := w.Service.Enter(t.Context(), session, "acme"); !errors.Is(err, tenancy.ErrNotFound) {
+		t.Errorf("after leaving: %v", err)
+	}
+}
+
+// TestAnOwnerWhoIsAddedAgain at the provider is what it says, in whatever order
+// that is heard of.
+func TestAnOwnerWhoIsAddedAgain(t *testing.T) {
+	t.Parallel()
+	for name, decided := range map[string]bool{"who created it": false, "by decision": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			removed, again, promoted := acme().Memberships[0], acme().Memberships[0], acme().Memberships[1]
+			removed.DeletedAt = founded.Add(time.Hour)
+			again.ID, again.CreatedAt, again.UpdatedAt = "orgmem_again", founded.Add(2*time.Hour), founded.Add(2*time.Hour)
+			promoted.ProviderRole, promoted.UpdatedAt = "org:admin", founded.Add(30*time.Minute)
+			events := []identity.Observation{
+				{Memberships: []identity.Membership{removed}}, {Memberships: []identity.Membership{again}}, {Memberships: []identity.Membership{promoted}},
+			}
+			for _, order := range [][3]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+				w := identitytest.NewWorld()
+				apply(t, w, acme())
+				if decided {
+					if err := w.Sync.Own(t.Context(), "org_acme", map[string]bool{"user_ada": true}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, i := range order {
+					apply(t, w, events[i])
+				}
+				state, err := w.State(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				roles := map[string]identity.Role{}
+				for _, user := range state["org_acme"].Users {
+					roles[user.ID] = user.Role
+				}
+				if roles["user_ada"] != identity.RoleAdmin || roles["user_bob"] != identity.RoleOwner {
+					t.Errorf("in the order %v: %v", order, roles)
+				}
+			}
+		})
 	}
 }
