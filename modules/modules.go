@@ -29,5 +29,6 @@ func Navigation() []web.NavigationItem {
 		{Label: "Projects", Icon: "folder", Path: "/projects"},
 		{Label: "Members", Icon: "users", Path: "/members"},
 		{Label: "API keys", Icon: "key-round", Path: "/api-keys", Permission: string(identity.APIKeysManage)},
+		{Label: "Settings", Icon: "settings", Path: "/settings", Permission: string(identity.OrganizationManage)},
 	}
 }

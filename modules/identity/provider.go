@@ -28,6 +28,14 @@ type Provider interface {
 	// UpdateName changes an account's first and last name and returns the
 	// account as it is afterwards. An empty name leaves it as it is.
 	UpdateName(ctx context.Context, accountID, firstName, lastName string) (Account, error)
+	// UpdateOrganization changes an organization's name and slug and returns it
+	// as it is afterwards. Errors: NotFound, Conflict with a field "slug" for one
+	// that another organization has, and Invalid with a field for a name or slug
+	// that the provider does not accept.
+	UpdateOrganization(ctx context.Context, organizationID string, change SettingsChange) (Organization, error)
+	// DeleteOrganization ends an organization and with it every membership.
+	// It is NotFound when it was ended already.
+	DeleteOrganization(ctx context.Context, organizationID string) error
 	// ChangeRole gives the account's membership of the organization another of
 	// the provider's roles and returns the membership as it is afterwards, with
 	// its organization. Errors: NotFound when there is no such membership, and

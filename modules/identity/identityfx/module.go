@@ -32,7 +32,7 @@ import (
 // come from by their signature.
 const WebhookPath = "/api/webhooks/clerk"
 
-// Module provides *identity.Service, *identity.Roster, *identity.Events, the gate
+// Module provides *identity.Service, *identity.Roster, *identity.Settings, *identity.Events, the gate
 // in front of everything that needs a session or a tenant, the module's routes to
 // the group "mounts" and what it measures to "probes". From start to stop its worker applies webhooks, ended
 // sessions are noticed, and what webhooks did not bring is looked for every night. What it stores stays inside.
@@ -54,10 +54,12 @@ var Module = fx.Module("identity",
 		newWebhookHandler,
 		web.NewPages,
 		web.NewMemberPages,
+		web.NewSettingsPages,
 	),
 	fx.Provide(
 		newService,
 		identity.NewRoster,
+		identity.NewSettings,
 		newEvents,
 		web.NewGate,
 		fx.Annotate(newPagesMounts, fx.ResultTags(`group:"mounts,flatten"`)),
@@ -186,12 +188,13 @@ func newWebhookHandler(c config.Config, inbox identity.Inbox, worker *identity.W
 	return svix.NewWebhookHandler(svix.Config{Secrets: secrets, Inbox: inbox, Wake: worker.Wake, Errors: errors, Logger: logger})
 }
 
-func newPagesMounts(pages *web.Pages, members *web.MemberPages) []httpserver.Mount {
+func newPagesMounts(pages *web.Pages, members *web.MemberPages, settings *web.SettingsPages) []httpserver.Mount {
 	return []httpserver.Mount{
 		{Surface: httpserver.Public, Routes: pages.Public},
 		{Surface: httpserver.SignedIn, Routes: pages.SignedIn},
 		{Surface: httpserver.TenantPages, Routes: pages.Tenant},
 		{Surface: httpserver.TenantPages, Routes: members.Mount},
+		{Surface: httpserver.TenantPages, Routes: settings.Mount},
 	}
 }
 

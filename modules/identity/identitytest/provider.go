@@ -30,6 +30,8 @@ func RunProvider(t *testing.T, newWorld func(t *testing.T) ProviderWorld) {
 	t.Helper()
 	for name, test := range map[string]func(w ProviderWorld, t *testing.T){
 		"everything is walked":             ProviderWorld.walked,
+		"an organization is renamed":       ProviderWorld.renames,
+		"an organization is deleted":       ProviderWorld.deletes,
 		"a role changes":                   ProviderWorld.changesRole,
 		"a member is removed":              ProviderWorld.removes,
 		"what is not there is not found":   ProviderWorld.missing,
@@ -91,6 +93,43 @@ func (w ProviderWorld) walked(t *testing.T) {
 	for _, err := range []error{err1, err2} {
 		if !fault.Is(err, fault.NotFound) {
 			t.Errorf("no such organization: %v", err)
+		}
+	}
+}
+
+func (w ProviderWorld) renames(t *testing.T) {
+	before, err := w.ObserveOrganization(t.Context(), w.OrganizationID)
+	must(t, err)
+	for _, change := range []identity.SettingsChange{
+		{Name: new("Acmé & <Sons>")}, {Slug: new("acme-sons")}, {Name: new("Acme"), Slug: new("acme-inc")}, {Slug: new("acme-inc")},
+	} {
+		got, err := w.UpdateOrganization(t.Context(), w.OrganizationID, change)
+		must(t, err)
+		want := before
+		if change.Name != nil {
+			want.Name = *change.Name
+		}
+		if change.Slug != nil {
+			want.Slug = *change.Slug
+		}
+		if got.Name != want.Name || got.Slug != want.Slug || got.ID != want.ID || got.UpdatedAt.Before(before.UpdatedAt) {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		after, err := w.ObserveOrganization(t.Context(), w.OrganizationID)
+		must(t, err)
+		same(t, "what is observed", after, got)
+		before = after
+	}
+}
+
+func (w ProviderWorld) deletes(t *testing.T) {
+	must(t, w.DeleteOrganization(t.Context(), w.OrganizationID))
+	_, observeErr := w.ObserveOrganization(t.Context(), w.OrganizationID)
+	_, memberErr := w.Observe(t.Context(), w.OrganizationID, w.Member.ID)
+	_, renameErr := w.UpdateOrganization(t.Context(), w.OrganizationID, identity.SettingsChange{Name: new("Acme")})
+	for _, err := range []error{observeErr, memberErr, renameErr, w.DeleteOrganization(t.Context(), w.OrganizationID)} {
+		if !fault.Is(err, fault.NotFound) {
+			t.Errorf("got %v", err)
 		}
 	}
 }
@@ -213,8 +252,10 @@ func (w ProviderWorld) cancelled(t *testing.T) {
 	cancel()
 	_, roleErr := w.ChangeRole(ctx, w.OrganizationID, w.Member.ID, "org:admin")
 	_, removeErr := w.RemoveMember(ctx, w.OrganizationID, w.Member.ID)
+	_, renameErr := w.UpdateOrganization(ctx, w.OrganizationID, identity.SettingsChange{Name: new("Other")})
+	deleteErr := w.DeleteOrganization(ctx, w.OrganizationID)
 	_, inviteErr := w.Invite(ctx, w.OrganizationID, identity.Invitation{Email: "new@example.com", Role: identity.RoleMember})
-	for _, err := range []error{roleErr, removeErr, inviteErr} {
+	for _, err := range []error{roleErr, removeErr, renameErr, deleteErr, inviteErr} {
 		if !fault.Is(err, fault.Canceled) {
 			t.Errorf("got %v", err)
 		}

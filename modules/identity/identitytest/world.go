@@ -26,10 +26,11 @@ type World struct {
 	Ledger    *memory.Reconciliations
 	Tx        *memtx.Transactor
 
-	Tenants *tenancy.Service
-	Sync    *identity.Sync
-	Service *identity.Service
-	Roster  *identity.Roster
+	Tenants  *tenancy.Service
+	Sync     *identity.Sync
+	Service  *identity.Service
+	Roster   *identity.Roster
+	Settings *identity.Settings
 	// Reconciler asks the same provider.
 	Reconciler *identity.Reconciler
 }
@@ -59,6 +60,7 @@ func newWorld() *World {
 	w.Sync = identity.NewSync(w.Tx, w.Directory, w.Members, w.Tenants)
 	w.Service = identity.NewService(w.Tenants, w.Directory, w.Members, w.Provider, w.Sync, slog.New(slog.DiscardHandler))
 	w.Roster = identity.NewRoster(w.Tx, w.Directory, w.Members, w.Provider, w.Sync)
+	w.Settings = identity.NewSettings(w.Tenants, w.Provider, w.Sync)
 	w.Reconciler = identity.NewReconciler(w.Directory, w.Provider, w.Sync, w.Ledger, rand.Text(), slog.New(slog.DiscardHandler))
 	return w
 }

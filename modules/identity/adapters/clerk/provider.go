@@ -148,6 +148,33 @@ func (p *Provider) memberships(ctx context.Context, path string, query url.Value
 	return o, answer.TotalCount, nil
 }
 
+// UpdateOrganization implements [identity.Provider].
+func (p *Provider) UpdateOrganization(ctx context.Context, organizationID string, change identity.SettingsChange) (identity.Organization, error) {
+	if !idPattern.MatchString(organizationID) {
+		return identity.Organization{}, errUnknown
+	}
+	body := map[string]string{}
+	for name, value := range map[string]*string{"name": change.Name, "slug": change.Slug} {
+		if value != nil {
+			body[name] = *value
+		}
+	}
+	var answer organizationAnswer
+	if err := p.call(ctx, http.MethodPatch, "/organizations/"+organizationID, &parameters{body: body}, &answer); err != nil {
+		return identity.Organization{}, err
+	}
+	organization, err := answer.organization()
+	return organization, fault.Wrap("read Clerk's organization", err)
+}
+
+// DeleteOrganization implements [identity.Provider].
+func (p *Provider) DeleteOrganization(ctx context.Context, organizationID string) error {
+	if !idPattern.MatchString(organizationID) {
+		return errUnknown
+	}
+	return p.call(ctx, http.MethodDelete, "/organizations/"+organizationID, new(parameters), new(clerk.DeletedResource))
+}
+
 type membershipAnswer struct {
 	clerk.APIResource
 	membershipResource
@@ -307,13 +334,14 @@ func (p *Provider) call(ctx context.Context, method, path string, params *parame
 }
 
 var (
-	errUnknown  = fault.New(fault.NotFound, "The identity provider does not know that.")
-	errRefused  = fault.New(fault.Invalid, "The identity provider does not accept that.")
-	errBusy     = fault.New(fault.RateLimited, "The identity provider asks us to slow down. Please try again in a moment.")
-	errInvited  = fault.New(fault.Conflict, "They were invited already.").WithField("email", "There is an invitation for this address already. Send it again, or revoke it first.")
-	errMember   = fault.New(fault.Conflict, "They are a member already.").WithField("email", "Somebody with this address is a member already.")
-	errFull     = fault.New(fault.Conflict, "The organization has as many members and invitations as it may have.")
-	errProvider = fault.New(fault.Unavailable, "The identity provider cannot be reached right now. Please try again.")
+	errUnknown   = fault.New(fault.NotFound, "The identity provider does not know that.")
+	errRefused   = fault.New(fault.Invalid, "The identity provider does not accept that.")
+	errBusy      = fault.New(fault.RateLimited, "The identity provider asks us to slow down. Please try again in a moment.")
+	errInvited   = fault.New(fault.Conflict, "They were invited already.").WithField("email", "There is an invitation for this address already. Send it again, or revoke it first.")
+	errMember    = fault.New(fault.Conflict, "They are a member already.").WithField("email", "Somebody with this address is a member already.")
+	errFull      = fault.New(fault.Conflict, "The organization has as many members and invitations as it may have.")
+	errSlugTaken = fault.New(fault.Conflict, "Another organization has this address.").WithField("slug", "Another organization has this address. Choose another one.")
+	errProvider  = fault.New(fault.Unavailable, "The identity provider cannot be reached right now. Please try again.")
 )
 
 // classify gives a failed call its kind. That our own key is refused is nobody
@@ -363,6 +391,13 @@ func explained(answer *clerk.APIErrorResponse) *fault.Error {
 		switch meta.ParamName {
 		case "email_address":
 			return errRefused.WithField("email", "The identity provider does not accept this address.")
+		case "slug":
+			if each.Code == "form_identifier_exists" {
+				return errSlugTaken
+			}
+			return errRefused.WithField("slug", "The identity provider does not accept this address.")
+		case "name":
+			return errRefused.WithField("name", "The identity provider does not accept this name.")
 		case "role":
 			return errRefused.WithField("role", "The identity provider does not have this role.")
 		}

@@ -753,6 +753,51 @@ func (p *Provider) UpdateName(ctx context.Context, accountID, firstName, lastNam
 	return account, p.Put(ctx, identity.Observation{Accounts: []identity.Account{account}})
 }
 
+// UpdateOrganization implements [identity.Provider].
+func (p *Provider) UpdateOrganization(ctx context.Context, organizationID string, change identity.SettingsChange) (identity.Organization, error) {
+	organization, err := p.ObserveOrganization(ctx, organizationID)
+	if err != nil {
+		return identity.Organization{}, err
+	}
+	if change.Name != nil {
+		organization.Name = *change.Name
+	}
+	if change.Slug != nil {
+		if p.hasSlug(*change.Slug, organizationID) {
+			return identity.Organization{}, errSlugTaken
+		}
+		organization.Slug = *change.Slug
+	}
+	organization.UpdatedAt = organization.UpdatedAt.Add(time.Second)
+	return organization, p.Put(ctx, identity.Observation{Organizations: []identity.Organization{organization}})
+}
+
+var errSlugTaken = fault.New(fault.Conflict, "The slug is taken.").WithField("slug", "This slug is taken.")
+
+// hasSlug reports whether another live organization has the slug.
+func (p *Provider) hasSlug(slug, organizationID string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, o := range p.organizations {
+		if o.Slug == slug && o.ID != organizationID && !o.Deleted() {
+			return true
+		}
+	}
+	return false
+}
+
+// DeleteOrganization implements [identity.Provider].
+func (p *Provider) DeleteOrganization(ctx context.Context, organizationID string) error {
+	organization, err := p.ObserveOrganization(ctx, organizationID)
+	if err != nil {
+		return err
+	}
+	at := organization.UpdatedAt.Add(time.Second)
+	return p.Put(ctx, identity.Observation{Organizations: []identity.Organization{
+		{ID: organizationID, CreatedBy: organization.CreatedBy, CreatedAt: at, UpdatedAt: at, DeletedAt: at},
+	}})
+}
+
 // membership returns a live membership of the provider's.
 func (p *Provider) membership(ctx context.Context, organizationID, accountID string) (identity.Observation, error) {
 	o, err := p.Observe(ctx, organizationID, accountID)

@@ -1,0 +1,107 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/httpserver"
+	"github.com/tenonhq/tenon/platform/web"
+	"github.com/tenonhq/tenon/platform/web/ui"
+)
+
+// SettingsPages are the pages where an owner changes the organization, or ends
+// it.
+type SettingsPages struct {
+	settings *identity.Settings
+	errors   *httpserver.ErrorWriter
+}
+
+// NewSettingsPages returns the pages. What they cannot answer is answered by
+// errors.
+func NewSettingsPages(settings *identity.Settings, errors *httpserver.ErrorWriter) *SettingsPages {
+	return &SettingsPages{settings: settings, errors: errors}
+}
+
+// Mount adds the pages to a router whose requests were let into a tenant.
+func (p *SettingsPages) Mount(r chi.Router) {
+	for _, page := range []struct {
+		method, pattern string
+		handle          func(http.ResponseWriter, *http.Request, identity.Access) error
+	}{
+		{http.MethodGet, "/settings", p.show},
+		{http.MethodPost, "/settings", p.change},
+		{http.MethodGet, "/settings/delete", p.confirmDelete},
+		{http.MethodPost, "/settings/delete", p.delete},
+	} {
+		r.Method(page.method, page.pattern, p.errors.Handle(func(w http.ResponseWriter, r *http.Request) error {
+			access, _ := identity.AccessFromContext(r.Context()) // without it nobody asks, who may do nothing
+			if err := p.settings.Authorize(access.Actor()); err != nil {
+				return err
+			}
+			return page.handle(w, r, access)
+		}))
+	}
+}
+
+// enteredSettings are what a form shows: what is stored, or what was sent.
+type enteredSettings struct{ name, slug string }
+
+func (p *SettingsPages) show(w http.ResponseWriter, r *http.Request, access identity.Access) error {
+	entered := enteredSettings{name: access.Tenant.Name, slug: access.Tenant.Slug.String()}
+	return web.Render(w, r, http.StatusOK, "Settings", settingsPage(access, entered, nil))
+}
+
+func (p *SettingsPages) change(w http.ResponseWriter, r *http.Request, access identity.Access) error {
+	if err := httpserver.ParseForm(r); err != nil {
+		return err
+	}
+	entered := enteredSettings{name: r.PostForm.Get("name"), slug: r.PostForm.Get("slug")}
+	changed, err := p.settings.Change(r.Context(), access, identity.SettingsChange{Name: &entered.name, Slug: &entered.slug})
+	if status, shown := refused(w, r, err); shown != nil {
+		return web.Render(w, r, status, "Settings", settingsPage(access, entered, shown))
+	}
+	if err != nil {
+		return err
+	}
+	web.Redirect(w, r, "/"+changed.Slug.String()+"/settings", &web.Flash{Kind: ui.Success, Message: "The settings were saved."})
+	return nil
+}
+
+func (p *SettingsPages) confirmDelete(w http.ResponseWriter, r *http.Request, access identity.Access) error {
+	return web.Render(w, r, http.StatusOK, "Delete "+access.Tenant.Name, ui.Confirm(dissolution(web.FromContext(r.Context()), access)))
+}
+
+func (p *SettingsPages) delete(w http.ResponseWriter, r *http.Request, access identity.Access) error {
+	if err := httpserver.ParseForm(r); err != nil {
+		return err
+	}
+	err := p.settings.Delete(r.Context(), access, r.PostForm.Get("confirmation"))
+	switch {
+	case fault.Is(err, fault.Invalid):
+		question := dissolution(web.FromContext(r.Context()), access)
+		question.Error = ui.FieldError(fault.As(err), "confirmation")
+		return web.Render(w, r, http.StatusUnprocessableEntity, "Delete "+access.Tenant.Name, ui.Confirm(question))
+	case passing(err):
+		return answered(w, r, err, "", "/settings")
+	case err != nil:
+		return err
+	}
+	web.Redirect(w, r, "/", &web.Flash{Kind: ui.Success, Message: access.Tenant.Name + " was deleted."})
+	return nil
+}
+
+// dissolution is the question before an organization is deleted.
+func dissolution(shell *web.Shell, access identity.Access) ui.ConfirmProps {
+	return ui.ConfirmProps{
+		ID:           "delete-organization",
+		Title:        "Delete " + access.Tenant.Name + "?",
+		Description:  "All members lose access at once, and the organization's data is destroyed after a grace period. You cannot take this back.",
+		Action:       shell.Link("/settings/delete"),
+		ConfirmLabel: "Delete organization",
+		CancelHref:   shell.Link("/settings"),
+		Typed:        access.Tenant.Slug.String(),
+	}
+}

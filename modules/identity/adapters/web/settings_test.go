@@ -1,0 +1,45 @@
+package web_test
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/tenonhq/tenon/platform/fault"
+)
+
+func TestSettingsPage(t *testing.T) {
+	t.Parallel()
+	s := newStaff(t)
+	page := expect(t, s.send(ada, "GET", "/acme/settings", nil), 200, "")
+	contains(t, page, `name="name"`, `value="acme"`, "/acme/settings/delete")
+	for _, as := range []string{cleo, bob, vic} {
+		expect(t, s.send(as, "GET", "/acme/settings", nil), 403, "")
+		expect(t, s.send(as, "POST", "/acme/settings", url.Values{}), 403, "")
+		expect(t, s.send(as, "POST", "/acme/settings/delete", url.Values{"confirmation": {"acme"}}), 403, "")
+	}
+	expect(t, s.send(eve, "GET", "/acme/settings", nil), 404, "")
+
+	page = expect(t, s.send(ada, "POST", "/acme/settings", url.Values{"name": {"<script>x\u202e"}, "slug": {"admin"}}), 422, "")
+	contains(t, page, "Use letters that can be printed.", "This word is reserved.", "&lt;script&gt;x", `value="admin"`, "-<script>x")
+	s.Provider.Err = fault.New(fault.Unavailable, "The provider is away.")
+	page = expect(t, s.send(ada, "POST", "/acme/settings", url.Values{"name": {"Acme Sons"}, "slug": {"acme"}}), 503, "")
+	contains(t, page, "The provider is away.", `value="Acme Sons"`)
+	s.Provider.Err = nil
+	expect(t, s.send(ada, "POST", "/acme/settings", url.Values{"name": {"Acme Sons"}, "slug": {"acme-sons"}}), 303, "/acme-sons/settings")
+	contains(t, expect(t, s.send(ada, "GET", "/acme-sons/settings", nil), 200, ""), `value="Acme Sons"`, `value="acme-sons"`)
+}
+
+func TestDeletionOfAnOrganization(t *testing.T) {
+	t.Parallel()
+	s := newStaff(t)
+	contains(t, expect(t, s.send(ada, "GET", "/acme/settings/delete", nil), 200, ""), `name="confirmation"`)
+	page := expect(t, s.send(ada, "POST", "/acme/settings/delete", url.Values{"confirmation": {"acm"}}), 422, "")
+	contains(t, page, "exactly as it is shown")
+	s.Provider.Err = fault.New(fault.Unavailable, "The provider is away.")
+	expect(t, s.send(ada, "POST", "/acme/settings/delete", url.Values{"confirmation": {"acme"}}), 303, "/acme/settings")
+	s.Provider.Err = nil
+	expect(t, s.send(ada, "POST", "/acme/settings/delete", url.Values{"confirmation": {"acme"}}), 303, "/")
+	if found, err := s.Tenants.Get(t.Context(), "org_acme"); err != nil || !found.Deleted() {
+		t.Errorf("the tenant is %+v, %v", found, err)
+	}
+}

@@ -1,0 +1,142 @@
+package identity
+
+import (
+	"context"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tenonhq/tenon/modules/tenancy"
+	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/tenant"
+)
+
+// Settings changes what an organization is called and where it is found, and
+// ends it. All of that is the provider's: a change is made there first, and what
+// the provider answers goes through [Sync.Apply], as the webhook of the same
+// change will. It takes [OrganizationManage], which owners have.
+type Settings struct {
+	tenants  *tenancy.Service
+	provider Provider
+	sync     *Sync
+	now      func() time.Time
+}
+
+// NewSettings returns the use cases over their ports.
+func NewSettings(tenants *tenancy.Service, provider Provider, sync *Sync) *Settings {
+	return &Settings{tenants: tenants, provider: provider, sync: sync, now: time.Now}
+}
+
+// SettingsChange is what to change; nil leaves a setting as it is.
+type SettingsChange struct {
+	Name *string
+	Slug *string
+}
+
+// MaxOrganizationNameLength is that of an organization's name, in characters.
+const MaxOrganizationNameLength = 100
+
+// Errors of the use cases.
+var (
+	errSlugTaken = fault.New(fault.Conflict, "Another organization has this address.").
+			WithField("slug", "Another organization has this address. Choose another one.")
+	errUnconfirmed = fault.InvalidFields(fault.Field{Name: "confirmation", Message: "Type the organization's address exactly as it is shown."})
+)
+
+// Authorize returns nil if the actor may change and end the organization, and
+// otherwise [ErrForbidden].
+func (s *Settings) Authorize(actor Actor) error { return actor.Require(OrganizationManage) }
+
+// Change makes a change and returns the tenant as it is then. Errors:
+// [ErrForbidden], [fault.Invalid] with every field to mend, [fault.Conflict] with
+// a field "slug" for one that another organization has, and the provider's.
+func (s *Settings) Change(ctx context.Context, access Access, change SettingsChange) (tenancy.Tenant, error) {
+	if err := s.Authorize(access.Actor()); err != nil {
+		return tenancy.Tenant{}, err
+	}
+	change, err := change.parse(access.Tenant)
+	if err != nil {
+		return tenancy.Tenant{}, err
+	}
+	if change.Name == nil && change.Slug == nil {
+		return access.Tenant, nil
+	}
+	// The registry and the sync's transaction name their tenants themselves.
+	ctx = tenant.NewContext(ctx, tenant.Schema{})
+	if change.Slug != nil {
+		holder, err := s.tenants.Resolve(ctx, *change.Slug)
+		switch {
+		case err == nil && holder.ID != access.Tenant.ID && !holder.Deleted():
+			return tenancy.Tenant{}, errSlugTaken
+		case err != nil && !fault.Is(err, fault.NotFound):
+			return tenancy.Tenant{}, fault.Wrap("change settings", err)
+		}
+	}
+	organization, err := s.provider.UpdateOrganization(ctx, access.Tenant.ID, change)
+	if err == nil {
+		err = s.sync.Apply(ctx, Observation{Organizations: []Organization{organization}})
+	}
+	if err != nil {
+		return tenancy.Tenant{}, fault.Wrap("change settings", err)
+	}
+	return s.tenants.Get(ctx, access.Tenant.ID)
+}
+
+// parse returns the change without what would change nothing.
+func (c SettingsChange) parse(t tenancy.Tenant) (SettingsChange, error) {
+	var parsed SettingsChange
+	var fields []fault.Field
+	if c.Name != nil {
+		name := strings.TrimSpace(*c.Name)
+		switch {
+		case name == "":
+			fields = append(fields, fault.Field{Name: "name", Message: "Enter a name."})
+		case utf8.RuneCountInString(name) > MaxOrganizationNameLength:
+			fields = append(fields, fault.Field{Name: "name", Message: "Use at most 100 characters."})
+		case !printable(name):
+			fields = append(fields, fault.Field{Name: "name", Message: "Use letters that can be printed."})
+		case name != t.Name:
+			parsed.Name = &name
+		}
+	}
+	if c.Slug != nil {
+		slug, err := tenancy.ParseSlug(strings.TrimSpace(*c.Slug))
+		switch {
+		// A slug that was made for the tenant is kept as it is spelled.
+		case strings.TrimSpace(*c.Slug) == t.Slug.String():
+		case err != nil:
+			fields = append(fields, fault.As(err).Fields...)
+		default:
+			text := slug.String()
+			parsed.Slug = &text
+		}
+	}
+	if len(fields) > 0 {
+		return SettingsChange{}, fault.InvalidFields(fields...)
+	}
+	return parsed, nil
+}
+
+// Delete ends the organization at the provider and here: nobody gets in any more,
+// and its data is destroyed when the grace period is over. confirmation has to be
+// the tenant's slug. Errors: [ErrForbidden], [ErrPersonal] for an API key,
+// [fault.Invalid] with a field "confirmation", and the provider's.
+func (s *Settings) Delete(ctx context.Context, access Access, confirmation string) error {
+	actor := access.Actor()
+	if err := s.Authorize(actor); err != nil {
+		return err
+	}
+	if err := actor.RequirePerson(); err != nil {
+		return err
+	}
+	if strings.TrimSpace(confirmation) != access.Tenant.Slug.String() {
+		return errUnconfirmed
+	}
+	ctx = tenant.NewContext(ctx, tenant.Schema{})
+	if err := s.provider.DeleteOrganization(ctx, access.Tenant.ID); err != nil && !fault.Is(err, fault.NotFound) { // is gone already
+		return fault.Wrap("delete organization", err)
+	}
+	now := s.now().UTC().Truncate(time.Millisecond)
+	ended := Organization{ID: access.Tenant.ID, CreatedAt: now, UpdatedAt: now, DeletedAt: now}
+	return fault.Wrap("delete organization", s.sync.Apply(ctx, Observation{Organizations: []Organization{ended}}))
+}
