@@ -22,7 +22,7 @@ var v3 = files{
 
 func TestFilesOutsideOfTransactions(t *testing.T) {
 	t.Parallel()
-	url := localpgtest.NewDatabase(t)
+	url := localpgtest.Superuser(t, localpgtest.NewDatabase(t)) // indexes are made invalid by writing to the catalog
 	f := &fleet{db: databasetest.Open(t, url)}
 	f.old = f.engine(t, v1)
 	up(t, f.old)

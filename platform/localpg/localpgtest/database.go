@@ -35,27 +35,55 @@ var settings = map[string]string{
 }
 
 // NewDatabase returns the URL of an empty database that no other test sees. The
-// URL's user may create roles and databases. The database is dropped, and every
-// connection to it closed, when the test ends.
+// URL's user owns it and may create roles and databases, and is no superuser, as
+// in production. The database is dropped, every connection to it closed, and the
+// user with the roles it made is gone, when the test ends.
 func NewDatabase(t testing.TB) string {
 	t.Helper()
 	server, err := sharedServer()
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := prefix + strings.ToLower(rand.Text())
+	name, password := prefix+strings.ToLower(rand.Text()), rand.Text()
 	identifier := pgx.Identifier{name}.Sanitize()
-	if err := execute(t.Context(), server, "CREATE DATABASE "+identifier); err != nil {
+	err = execute(t.Context(), server,
+		"CREATE ROLE "+identifier+" LOGIN CREATEROLE CREATEDB PASSWORD '"+password+"'",
+		"CREATE DATABASE "+identifier+" OWNER "+identifier)
+	if err != nil {
 		t.Fatalf("create a test database: %v", err)
 	}
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		if err := execute(ctx, server, "DROP DATABASE "+identifier+" WITH (FORCE)"); err != nil {
+		err := execute(ctx, server,
+			"DROP DATABASE "+identifier+" WITH (FORCE)",
+			`DO $$ DECLARE made name; BEGIN
+				FOR made IN SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid WHERE m.member = '`+name+`'::regrole LOOP
+					EXECUTE format('DROP ROLE IF EXISTS %I', made);
+				END LOOP;
+			END $$`,
+			"DROP ROLE "+identifier)
+		if err != nil {
 			t.Errorf("drop a test database: %v", err)
 		}
 	})
 	address := *server
-	address.Path = "/" + name
+	address.User, address.Path = url.UserPassword(name, password), "/"+name
+	return address.String()
+}
+
+// Superuser returns the URL of a database that [NewDatabase] made, for the server's
+// superuser.
+func Superuser(t testing.TB, databaseURL string) string {
+	t.Helper()
+	address, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := sharedServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address.User = server.User
 	return address.String()
 }
 
@@ -121,7 +149,8 @@ func sweep(ctx context.Context, server *localpg.Server) error {
 	defer conn.Close(context.WithoutCancel(ctx))
 	for _, left := range []struct{ names, drop string }{
 		{"SELECT datname FROM pg_database WHERE datname NOT IN ('postgres', 'template0', 'template1')", "DROP DATABASE "},
-		{"SELECT rolname FROM pg_roles WHERE rolname <> current_user AND rolname NOT LIKE 'pg\\_%'", "DROP ROLE "},
+		// Whom a login granted its memberships goes before the login.
+		{"SELECT rolname FROM pg_roles WHERE rolname <> current_user AND rolname NOT LIKE 'pg\\_%' ORDER BY rolcanlogin", "DROP ROLE "},
 	} {
 		rows, err := conn.Query(ctx, left.names)
 		if err != nil {
@@ -140,12 +169,16 @@ func sweep(ctx context.Context, server *localpg.Server) error {
 	return nil
 }
 
-func execute(ctx context.Context, server *url.URL, statement string) error {
+func execute(ctx context.Context, server *url.URL, statements ...string) error {
 	conn, err := pgx.Connect(ctx, server.String())
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	_, err = conn.Exec(ctx, statement)
-	return err
+	for _, statement := range statements {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
