@@ -38,6 +38,7 @@ type connector struct {
 	target   target
 	lifetime time.Duration
 	observe  Observer // may be nil
+	roles    *roles   // nil for none
 }
 
 var _ driver.Connector = (*connector)(nil)
@@ -76,7 +77,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		_ = netConn.Close()
 		return nil, withContextError(ctx, fmt.Errorf("log in to %s: %w", c.target.addr, err))
 	}
-	cn := &conn{pg: pg.(*pgdriver.Conn), wire: w, target: &c.target, observe: c.observe}
+	cn := &conn{pg: pg.(*pgdriver.Conn), wire: w, target: &c.target, observe: c.observe, roles: c.roles}
 	if c.lifetime > 0 {
 		// Spread over a tenth, so that connections opened together do not
 		// all have to be opened again together.
@@ -91,6 +92,7 @@ type conn struct {
 	wire     *wire
 	target   *target
 	observe  Observer
+	roles    *roles
 	retireAt time.Time
 	bound    *boundary // of the open transaction
 	openRows bool
@@ -147,15 +149,15 @@ func (c *conn) Ping(ctx context.Context) error {
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	message, err := c.message(ctx, query, args)
+	prefix, err := c.prefix(ctx, query, args)
 	if err != nil {
 		return nil, err
 	}
-	return c.execAs(ctx, query, message)
+	return c.execAs(ctx, query, prefix)
 }
 
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	message, err := c.message(ctx, query, args)
+	prefix, err := c.prefix(ctx, query, args)
 	if err != nil {
 		return nil, err
 	}
@@ -165,40 +167,43 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	}
 	c.wire.oneResult = true
 	start := time.Now()
-	pgRows, err := c.pg.QueryContext(context.Background(), message, nil)
+	pgRows, err := c.pg.QueryContext(context.Background(), prefix+query, nil)
 	c.observed(ctx, start, query, err)
 	if err != nil {
 		stop()
-		return nil, withContextError(ctx, err)
+		return nil, withContextError(ctx, explainRole(prefix, err))
 	}
 	c.openRows = true
 	return &rows{Rows: pgRows, ctx: ctx, conn: c, stop: stop}, nil
 }
 
-// message returns what is sent for query, or why nothing is.
-func (c *conn) message(ctx context.Context, query string, args []driver.NamedValue) (string, error) {
-	prefix, err := c.bound.prefix(ctx)
+// prefix returns what is sent in front of query, or why nothing is.
+func (c *conn) prefix(ctx context.Context, query string, args []driver.NamedValue) (string, error) {
+	if err := c.learnRoles(ctx); err != nil {
+		return "", err
+	}
+	prefix, err := c.bound.prefix(ctx, c.roles)
 	if err != nil {
 		return "", err
 	}
 	if len(args) > 0 {
 		return "", errArguments
 	}
-	if err := checkStatement(query, c.bound != nil); err != nil {
+	if err := checkStatement(query, c.bound != nil, c.bound.confines(ctx)); err != nil {
 		return "", err
 	}
 	if c.bound != nil && c.wire.state == stateAborted && (&words{sql: query}).next() != "rollback" {
 		return "", ErrAborted
 	}
-	return prefix + query, nil
+	return prefix, nil
 }
 
 func (c *conn) exec(ctx context.Context, message string) (driver.Result, error) {
-	return c.execAs(ctx, message, message)
+	return c.execAs(ctx, message, "")
 }
 
-// execAs sends message, which observers see as query.
-func (c *conn) execAs(ctx context.Context, query, message string) (driver.Result, error) {
+// execAs sends query behind prefix, which observers do not see.
+func (c *conn) execAs(ctx context.Context, query, prefix string) (driver.Result, error) {
 	stop, err := c.watch(ctx)
 	if err != nil {
 		return nil, err
@@ -206,10 +211,10 @@ func (c *conn) execAs(ctx context.Context, query, message string) (driver.Result
 	defer stop()
 	c.wire.oneResult = false
 	start := time.Now()
-	result, err := c.pg.ExecContext(context.Background(), message, nil)
+	result, err := c.pg.ExecContext(context.Background(), prefix+query, nil)
 	c.observed(ctx, start, query, err)
 	if err != nil {
-		return nil, withContextError(ctx, err)
+		return nil, withContextError(ctx, explainRole(prefix, err))
 	}
 	return result, nil
 }
@@ -279,7 +284,12 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	if opts.ReadOnly {
 		begin += " READ ONLY"
 	}
-	if _, err := c.exec(ctx, begin+"; "+bound.path()); err != nil {
+	if err := c.learnRoles(ctx); err != nil {
+		return nil, err
+	}
+	path := bound.path(c.roles)
+	if _, err := c.exec(ctx, begin+"; "+path); err != nil {
+		err = explainRole(path, err)
 		return nil, err
 	}
 	c.bound = bound

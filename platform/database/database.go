@@ -51,8 +51,9 @@ type DB struct {
 	bun     *bun.DB
 	logger  *slog.Logger
 	changes *Changes
+	roles   *roles
 
-	tenants, registry bun.IDB
+	tenants, registry, owner bun.IDB
 }
 
 // Open returns a pool on cfg.URL. It does not connect; see [DB.Ping]. Its
@@ -81,7 +82,8 @@ func Open(cfg Config) (*DB, error) {
 		cfg.Logger = slog.Default()
 	}
 
-	pool := sql.OpenDB(&connector{target: target, lifetime: cfg.MaxConnLifetime, observe: cfg.Observe})
+	roles := new(roles)
+	pool := sql.OpenDB(&connector{target: target, lifetime: cfg.MaxConnLifetime, observe: cfg.Observe, roles: roles})
 	pool.SetMaxOpenConns(cfg.MaxOpenConns)
 	pool.SetMaxIdleConns(cfg.MaxOpenConns)
 	pool.SetConnMaxLifetime(cfg.MaxConnLifetime)
@@ -91,9 +93,10 @@ func Open(cfg Config) (*DB, error) {
 	for _, hook := range cfg.QueryHooks {
 		bunDB = bunDB.WithQueryHook(hook)
 	}
-	db := &DB{bun: bunDB, logger: cfg.Logger, changes: new(Changes)}
+	db := &DB{bun: bunDB, logger: cfg.Logger, changes: new(Changes), roles: roles}
 	db.tenants = &handle{db: db, scope: tenantScope}
 	db.registry = &handle{db: db, scope: registryScope}
+	db.owner = &handle{db: db, scope: ownerScope}
 	return db, nil
 }
 
@@ -209,7 +212,7 @@ func (db *DB) inSavepoint(ctx context.Context, outer *transaction, s scope, fn f
 		return ErrOtherScope
 	}
 	control := withScope(ctx, controlScope)
-	if _, err := outer.bound.prefix(control); err != nil {
+	if _, err := outer.bound.prefix(control, nil); err != nil {
 		return err
 	}
 	name := fmt.Sprintf("nested_%d", outer.savepoints.Add(1))

@@ -33,10 +33,18 @@
 // BEGIN, COMMIT, PREPARE, LISTEN, COPY, CREATE TEMP TABLE, set_config, …) are
 // refused with [ErrRefused] before they are sent, found by reading the text as
 // the server would. SET LOCAL of other settings, and any number of statements
-// in one Exec, are fine; a query returns the rows of one statement. Not seen
-// is what functions and DO blocks do inside, and a name that spells out its
-// schema ("tenant_other.users"): against these stands code review, until the
-// database itself refuses them by a role per tenant. LISTEN and COPY need a
+// in one Exec, are fine; a query returns the rows of one statement. A tenant's
+// own statements may not hide what they do either (DO, functions that run SQL
+// text). LISTEN and COPY need a
 // connection that is nobody else's, and so does what cannot run in a
 // transaction, such as CREATE INDEX CONCURRENTLY.
+//
+// # Roles
+//
+// A name that spells out its schema ("tenant_other.users") passes all of that.
+// With [DB.UseRoles] it is PostgreSQL that refuses it: a tenant's message begins
+// with SET LOCAL ROLE besides, and that role has rights to its own schema alone.
+// System transactions and [DB.Owner], which makes and migrates schemas, keep the
+// login's rights. The login is no superuser; it owns the schemas and may make
+// roles. platform/migrate makes and drops them with the tenants.
 package database

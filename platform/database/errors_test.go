@@ -48,7 +48,7 @@ func TestClassifyServerErrors(t *testing.T) {
 	t.Parallel()
 	db := openTenants(t, localpgtest.NewDatabase(t))
 	raise := func(code string) error {
-		_, err := db.Tenants().ExecContext(inA(t), "DO $$ BEGIN RAISE EXCEPTION 'secret' USING ERRCODE = '"+code+"'; END $$")
+		_, err := db.Owner().ExecContext(inA(t), "DO $$ BEGIN RAISE EXCEPTION 'secret' USING ERRCODE = '"+code+"'; END $$")
 		return err
 	}
 	for code, want := range map[string]fault.Kind{

@@ -7,8 +7,8 @@ import (
 	"errors"
 )
 
-// SearchPaths returns what SHOW search_path says on every connection of the
-// pool, asked without any path in front.
+// SearchPaths returns the path and the role on every connection of the pool, asked
+// without anything in front.
 func SearchPaths(ctx context.Context, db *DB) (paths []string, err error) {
 	var held []*sql.Conn
 	defer func() {
@@ -25,7 +25,7 @@ func SearchPaths(ctx context.Context, db *DB) (paths []string, err error) {
 		}
 		held = append(held, c)
 		err = c.Raw(func(driverConn any) error {
-			rows, err := driverConn.(*conn).pg.QueryContext(ctx, "SHOW search_path", nil)
+			rows, err := driverConn.(*conn).pg.QueryContext(ctx, "SELECT current_setting('search_path') || ' ' || current_setting('role')", nil)
 			if err != nil {
 				return driver.ErrBadConn // closed by the server: it keeps nothing
 			}

@@ -39,18 +39,22 @@ type projectRow struct {
 	Creator   *userRow `bun:"rel:belongs-to,join:created_by=id"`
 }
 
-// eachRoute runs test on a database of its own, directly and through PgBouncer
-// in transaction mode.
+// routes make a database and say how it is reached: directly, or through PgBouncer in
+// transaction mode.
+var routes = map[string]func(t testing.TB) string{
+	"direct":    localpgtest.NewDatabase,
+	"pgbouncer": func(t testing.TB) string { return localpgtest.NewPgBouncer(t, localpgtest.NewDatabase(t)) },
+}
+
+// eachRoute runs test on a database of its own by each route.
 func eachRoute(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
-	t.Run("direct", func(t *testing.T) {
-		t.Parallel()
-		test(t, localpgtest.NewDatabase(t))
-	})
-	t.Run("pgbouncer", func(t *testing.T) {
-		t.Parallel()
-		test(t, localpgtest.NewPgBouncer(t, localpgtest.NewDatabase(t)))
-	})
+	for route, newURL := range routes {
+		t.Run(route, func(t *testing.T) {
+			t.Parallel()
+			test(t, newURL(t))
+		})
+	}
 }
 
 // The names hold what SQL could stumble over and tenant.Parse lets through.
@@ -73,7 +77,7 @@ func openTenants(t *testing.T, url string) *database.DB {
 // anybody.
 func checkSearchPaths(t *testing.T, db *database.DB, url string) {
 	t.Helper()
-	const untouched = `"$user", public`
+	const untouched = `"$user", public none`
 	ctx := context.Background()
 	paths, err := database.SearchPaths(ctx, db)
 	if err != nil {
@@ -89,14 +93,14 @@ func checkSearchPaths(t *testing.T, db *database.DB, url string) {
 			t.Fatal(err)
 		}
 		var path string
-		if err := stranger.QueryRow(ctx, "SHOW search_path", pgx.QueryExecModeSimpleProtocol).Scan(&path); err != nil {
+		if err := stranger.QueryRow(ctx, "SELECT current_setting('search_path') || ' ' || current_setting('role')", pgx.QueryExecModeSimpleProtocol).Scan(&path); err != nil {
 			t.Fatal(err)
 		}
 		paths = append(paths, path)
 	}
 	for _, path := range paths {
 		if path != untouched {
-			t.Errorf("a connection kept the search_path %q", path)
+			t.Errorf("a connection kept the path and role %q", path)
 		}
 	}
 }
@@ -153,14 +157,17 @@ func TestIsolation(t *testing.T) {
 	for name, repository := range repositories {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			eachRoute(t, func(t *testing.T, url string) {
-				databasetest.RunIsolation(t, func(t *testing.T) databasetest.Isolation {
-					db := openTenants(t, url)
-					isolation := repository(db)
-					isolation.DB, isolation.A, isolation.B = db, tenantA, tenantB
-					return isolation
+			for route, newURL := range routes {
+				t.Run(route, func(t *testing.T) {
+					t.Parallel()
+					databasetest.RunIsolation(t, func(t *testing.T) databasetest.Isolation {
+						db := openTenants(t, newURL(t))
+						isolation := repository(db)
+						isolation.DB, isolation.A, isolation.B = db, tenantA, tenantB
+						return isolation
+					})
 				})
-			})
+			}
 		})
 	}
 }

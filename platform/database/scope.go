@@ -32,6 +32,7 @@ const (
 	tenantScope         // the schema of the tenant that the context names
 	registryScope       // public
 	systemScope         // a transaction only: each statement brings its own scope
+	ownerScope          // the tenant's schema again, with the login's own rights
 	controlScope        // this package's own savepoint statements: no path
 )
 
@@ -49,13 +50,13 @@ func scopeOf(ctx context.Context) scope {
 // boundary is what an open transaction allows; nil stands for no transaction.
 type boundary struct {
 	scope  scope
-	schema tenant.Schema // for tenantScope
+	schema tenant.Schema // for tenantScope and ownerScope
 }
 
 // newBoundary decides what a transaction opened with ctx is bound to.
 func newBoundary(ctx context.Context) (*boundary, error) {
 	switch s := scopeOf(ctx); s {
-	case tenantScope:
+	case tenantScope, ownerScope:
 		schema, ok := tenant.FromContext(ctx)
 		if !ok {
 			return nil, ErrNoTenant
@@ -69,9 +70,11 @@ func newBoundary(ctx context.Context) (*boundary, error) {
 }
 
 // path returns the SET LOCAL that follows the BEGIN of such a transaction.
-func (b *boundary) path() string {
+func (b *boundary) path(roles *roles) string {
 	switch b.scope {
 	case tenantScope:
+		return tenantPath(b.schema) + roles.prefix(b.schema)
+	case ownerScope:
 		return tenantPath(b.schema)
 	case registryScope:
 		return registryPath
@@ -81,15 +84,19 @@ func (b *boundary) path() string {
 }
 
 // prefix returns what has to stand in front of a statement sent with ctx, or
-// why the statement must not be sent at all.
-func (b *boundary) prefix(ctx context.Context) (string, error) {
+// why the statement must not be sent at all. A system transaction keeps the
+// login's rights.
+func (b *boundary) prefix(ctx context.Context, roles *roles) (string, error) {
 	s := scopeOf(ctx)
 	if b == nil || b.scope == systemScope {
 		switch s {
-		case tenantScope:
+		case tenantScope, ownerScope:
 			schema, ok := tenant.FromContext(ctx)
 			if !ok {
 				return "", ErrNoTenant
+			}
+			if b == nil && s == tenantScope {
+				return tenantPath(schema) + roles.prefix(schema), nil
 			}
 			return tenantPath(schema), nil
 		case registryScope:
@@ -105,7 +112,7 @@ func (b *boundary) prefix(ctx context.Context) (string, error) {
 	if s != unscoped && s != controlScope && s != b.scope {
 		return "", ErrOtherScope
 	}
-	if b.scope == tenantScope {
+	if b.scope == tenantScope || b.scope == ownerScope {
 		switch schema, ok := tenant.FromContext(ctx); {
 		case !ok:
 			return "", ErrNoTenant
@@ -118,9 +125,16 @@ func (b *boundary) prefix(ctx context.Context) (string, error) {
 
 const registryPath = `SET LOCAL search_path TO "public"; `
 
-// tenantPath is the one place where a tenant becomes SQL. A role per tenant
-// (`SET LOCAL ROLE "…"; `) goes in front here, though not inside a system
-// transaction, which keeps the login's rights. The quotes need no escaping:
+// confines reports whether a statement sent with ctx has to stay within one
+// tenant: it is a tenant's own, and no part of a system transaction.
+func (b *boundary) confines(ctx context.Context) bool {
+	if b == nil {
+		return scopeOf(ctx) == tenantScope
+	}
+	return b.scope == tenantScope
+}
+
+// tenantPath is where a tenant becomes SQL. The quotes need no escaping:
 // tenant.Parse lets neither quotes nor backslashes into a Schema.
 func tenantPath(schema tenant.Schema) string {
 	return `SET LOCAL search_path TO "` + schema.String() + `"; `

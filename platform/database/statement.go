@@ -14,11 +14,12 @@ var ErrRefused = errors.New("database: statement refused")
 // change the session behind it or the path in front of it. It splits the text
 // as the server does (quotes, dollar quotes, nested comments), so arguments
 // that Bun formatted into the text are never mistaken for SQL. inTx allows the
-// savepoint statements of bun.Tx.
+// savepoint statements of bun.Tx. confined also refuses what would run SQL text
+// that is not seen here, or change a setting by another way than SET.
 //
 // It guards against mistakes, not against a hostile author: what a function or
 // a DO block does is not visible here.
-func checkStatement(sql string, inTx bool) error {
+func checkStatement(sql string, inTx, confined bool) error {
 	words := words{sql: sql}
 	for words.nextStatement() {
 		first := words.next()
@@ -50,12 +51,19 @@ func checkStatement(sql string, inTx bool) error {
 			return refuse("%s belongs to the transaction's owner", strings.ToUpper(first))
 		case "reset", "discard", "prepare", "execute", "deallocate", "declare", "load":
 			return refuse("%s works on the session, which other tenants share", strings.ToUpper(first))
+		case "do":
+			if confined {
+				return refuse("what DO does cannot be seen, and could leave the tenant's schema")
+			}
 		case "listen", "unlisten", "copy":
 			return refuse("%s needs a connection of its own", strings.ToUpper(first))
 		}
 	}
-	if words.callsSetConfig {
+	switch {
+	case words.found.setConfig:
 		return refuse("set_config can change the path: use SET LOCAL")
+	case confined && words.found.hidden != "":
+		return refuse("%s could leave the tenant's schema unseen", words.found.hidden)
 	}
 	return nil
 }
@@ -88,10 +96,32 @@ func refuse(format string, args ...any) error {
 // words walks the words of SQL text statement by statement and steps over
 // everything in which a word is not SQL: literals and comments.
 type words struct {
-	sql            string
-	pos            int
-	started        bool
-	callsSetConfig bool
+	sql     string
+	pos     int
+	started bool
+	found   findings
+}
+
+// findings are names that matter wherever they stand.
+type findings struct {
+	setConfig bool
+	hidden    string // what runs SQL text, sets by an UPDATE, or hides its own name; "" for none
+}
+
+// hiding are functions of PostgreSQL that run SQL text, and the view by which an
+// UPDATE sets what SET does.
+var hiding = map[string]bool{
+	"pg_settings": true, "query_to_xml": true, "query_to_xmlschema": true, "query_to_xml_and_xmlschema": true,
+	"ts_stat": true, "ts_rewrite": true,
+}
+
+func (w *words) note(name string) {
+	if name == "set_config" {
+		w.found.setConfig = true
+	}
+	if hiding[name] {
+		w.found.hidden = name
+	}
 }
 
 // nextStatement moves behind the next top-level semicolon, if there is one.
@@ -144,9 +174,7 @@ func (w *words) skip() {
 	case c == '"':
 		start := w.pos
 		w.skipQuoted('"', false)
-		if w.sql[start:w.pos] == `"set_config"` {
-			w.callsSetConfig = true
-		}
+		w.note(strings.Trim(w.sql[start:w.pos], `"`))
 	case c == '$':
 		w.skipDollar()
 	case w.at("--"):
@@ -174,12 +202,14 @@ func (w *words) skipWord() {
 	for w.pos < len(w.sql) && isWordPart(w.sql[w.pos]) {
 		w.pos++
 	}
-	word := w.sql[start:w.pos]
+	word, c := w.sql[start:w.pos], w.sql[start]
 	switch {
 	case len(word) == 1 && w.at("'"):
 		w.skipQuoted('\'', word == "e" || word == "E")
-	case strings.EqualFold(word, "set_config"):
-		w.callsSetConfig = true
+	case len(word) == 1 && (c == 'u' || c == 'U') && w.at(`&"`):
+		w.found.hidden = `a name written as U&"…"`
+	default:
+		w.note(strings.ToLower(word))
 	}
 }
 

@@ -89,11 +89,34 @@ func TestCheckStatement(t *testing.T) {
 	}
 	for _, test := range tests {
 		for _, inTx := range []bool{false, true} {
-			err := checkStatement(test.sql, inTx)
+			err := checkStatement(test.sql, inTx, false)
 			want := test.allowed || test.onlyInTx && inTx
 			if (err == nil) != want || err != nil && !errors.Is(err, ErrRefused) {
 				t.Errorf("checkStatement(%q, inTx=%v) = %v, want allowed=%v", test.sql, inTx, err, want)
 			}
+		}
+	}
+}
+
+// TestConfinedStatements are what a tenant's statement may not do besides, since it
+// could not be seen what it does.
+func TestConfinedStatements(t *testing.T) {
+	t.Parallel()
+	for sql, allowed := range map[string]bool{
+		`DO $$ BEGIN END $$`:                              false,
+		`SELECT 1; do 'BEGIN END'`:                        false,
+		`UPDATE pg_settings SET setting = 'none'`:         false,
+		`UPDATE pg_catalog."pg_settings" SET setting`:     false,
+		`SELECT QUERY_TO_XML('SELECT 1', '', '', '')`:     false,
+		`SELECT * FROM ts_stat('SELECT 1')`:               false,
+		`SELECT u&"set\005fconfig"('a', 'b', true)`:       false,
+		`SELECT "U&x" FROM t WHERE u & "b" = 1`:           true,
+		`INSERT INTO t VALUES ('pg_settings', U&'\41')`:   true,
+		`SELECT do_something FROM "do"`:                   true,
+		`INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING`: true,
+	} {
+		if err := checkStatement(sql, false, true); (err == nil) != allowed || err != nil && !errors.Is(err, ErrRefused) {
+			t.Errorf("checkStatement(%q) = %v", sql, err)
 		}
 	}
 }
@@ -107,13 +130,13 @@ func FuzzCheckStatement(f *testing.F) {
 	dialect := pgdialect.New()
 	f.Fuzz(func(t *testing.T, text string) {
 		literal := string(dialect.AppendString(nil, text))
-		if err := checkStatement("SELECT "+literal+", "+literal, false); err != nil {
+		if err := checkStatement("SELECT "+literal+", "+literal, false, true); err != nil {
 			t.Errorf("argument %q was taken for SQL: %v", text, err)
 		}
-		if err := checkStatement("SELECT "+literal+"; COMMIT", false); err == nil {
+		if err := checkStatement("SELECT "+literal+"; COMMIT", false, true); err == nil {
 			t.Errorf("argument %q hid the COMMIT behind it", text)
 		}
-		_ = checkStatement(text, true) // any text ends, none panics
+		_ = checkStatement(text, true, true) // any text ends, none panics
 	})
 }
 
@@ -122,7 +145,7 @@ func BenchmarkCheckStatement(b *testing.B) {
 		strings.Repeat("x", 200) + `') ORDER BY "p"."id" DESC LIMIT 20`
 	b.SetBytes(int64(len(sql)))
 	for b.Loop() {
-		if err := checkStatement(sql, false); err != nil {
+		if err := checkStatement(sql, false, true); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -27,6 +27,28 @@ func Open(t testing.TB, url string) *database.DB {
 	return db
 }
 
+// GiveRole makes the role of a schema that exists, with rights to what is in it.
+func GiveRole(t testing.TB, db *database.DB, schema tenant.Schema) {
+	t.Helper()
+	ctx := tenant.NewContext(context.Background(), schema)
+	var (
+		name    string
+		version int
+	)
+	if err := db.Registry().QueryRowContext(ctx, "SELECT current_database(), current_setting('server_version_num')::int").Scan(&name, &version); err != nil {
+		t.Fatal(err)
+	}
+	role, within, option := `"`+database.RoleName(name, schema)+`"`, `"`+schema.String()+`"`, ""
+	if version >= 160000 {
+		option = " WITH SET TRUE, INHERIT FALSE"
+	}
+	_, err := db.Owner().ExecContext(ctx, "CREATE ROLE "+role+"; GRANT "+role+" TO CURRENT_USER"+option+"; GRANT USAGE ON SCHEMA "+within+" TO "+role+
+		"; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "+within+" TO "+role)
+	if err != nil {
+		t.Fatalf("give %s a role: %v", schema, err)
+	}
+}
+
 // CreateTenant creates the schema and runs ddl in it.
 func CreateTenant(t testing.TB, db *database.DB, schema tenant.Schema, ddl string) {
 	t.Helper()

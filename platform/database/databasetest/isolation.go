@@ -36,10 +36,25 @@ type Isolation struct {
 var errUndo = errors.New("undo")
 
 // RunIsolation runs the isolation contract on the repository that setup
-// returns.
+// returns: with the login's rights, and with a role for each tenant.
 func RunIsolation(t *testing.T, setup func(t *testing.T) Isolation) {
 	t.Helper()
-	s := suite{Isolation: setup(t)}
+	t.Run("login", func(t *testing.T) {
+		t.Parallel()
+		suite{setup(t)}.run(t)
+	})
+	t.Run("roles", func(t *testing.T) {
+		t.Parallel()
+		s := suite{setup(t)}
+		GiveRole(t, s.DB, s.A)
+		GiveRole(t, s.DB, s.B)
+		s.DB.UseRoles(true)
+		s.run(t)
+	})
+}
+
+func (s suite) run(t *testing.T) {
+	t.Helper()
 	for _, test := range []struct {
 		name string
 		run  func(t *testing.T)
@@ -52,6 +67,7 @@ func RunIsolation(t *testing.T, setup func(t *testing.T) Isolation) {
 		{"a panic in a transaction", s.panics},
 		{"a failed savepoint", s.savepoint},
 		{"another tenant inside a transaction", s.otherTenant},
+		{"another tenant by the name of its schema", s.otherSchema},
 		{"a system transaction over both", s.system},
 		{"a savepoint in a system transaction", s.systemSavepoint},
 		// Killed connections come before cancelled ones: PgBouncer before 1.21
@@ -300,6 +316,56 @@ func (s suite) otherTenant(t *testing.T) {
 	s.expect(t, s.A, theirs, false)
 }
 
+// otherSchema is what a repository does that spells out another tenant's schema: with
+// roles PostgreSQL refuses it, in whatever form it comes, and without them the
+// connector at least lets nothing change what the statement runs as.
+func (s suite) otherSchema(t *testing.T) {
+	theirs := s.marker(s.B)
+	s.write(t, in(t.Context(), s.B), theirs)
+	var table string
+	err := s.DB.Registry().QueryRowContext(t.Context(), `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = ? AND c.relkind = 'r' ORDER BY c.oid LIMIT 1`, s.B.String()).Scan(&table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := in(t.Context(), s.A)
+	exec := func(ctx context.Context, statement string) error {
+		_, err := s.DB.Tenants().ExecContext(ctx, statement)
+		return err
+	}
+	if s.DB.UsesRoles() {
+		const denied = "42501"
+		for _, statement := range []string{
+			"SELECT * FROM " + table, "SELECT 1; SELECT * FROM " + table, "WITH x AS (SELECT * FROM " + table + ") SELECT count(*) FROM x",
+			"DELETE FROM " + table, "TRUNCATE " + table, "DROP TABLE " + table, "ALTER TABLE " + table + " RENAME TO mine", "LOCK TABLE " + table,
+			"SELECT table_to_xml('" + table + "', true, true, '')",
+			"CREATE TABLE " + s.B.String() + ".mine (x int)", "CREATE TABLE mine (x int)", "CREATE TABLE public.mine (x int)",
+			"CREATE VIEW mine AS SELECT 1", "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+			"CREATE SCHEMA mine", "DROP SCHEMA " + s.B.String() + " CASCADE", "CREATE ROLE mine", "GRANT USAGE ON SCHEMA " + s.B.String() + " TO PUBLIC",
+			"SELECT * FROM pg_authid", "SELECT pg_read_file('PG_VERSION')", "ALTER ROLE CURRENT_USER SUPERUSER",
+		} {
+			if err := exec(ctx, statement); database.SQLState(err) != denied {
+				t.Errorf("%s: %v", statement, err)
+			}
+			err := s.DB.InTenantTx(ctx, func(ctx context.Context) error { return exec(ctx, statement) })
+			if database.SQLState(err) != denied {
+				t.Errorf("%s in a transaction: %v", statement, err)
+			}
+		}
+	}
+	for _, escape := range []string{
+		"RESET ROLE", "SET ROLE NONE", "SET LOCAL ROLE NONE", "SET SESSION AUTHORIZATION DEFAULT", "SET LOCAL SESSION AUTHORIZATION DEFAULT", "RESET ALL", "DISCARD ALL",
+		"SELECT set_config('role', 'none', true)", `SELECT U&"set\005fconfig"('role', 'none', true)`, "UPDATE pg_settings SET setting = 'none' WHERE name = 'role'",
+		"DO $$ BEGIN RESET ROLE; END $$", "SELECT query_to_xml('SELECT set_config(''role'', ''none'', true)', true, true, '')",
+		"SELECT ts_stat('SELECT to_tsvector(set_config(''role'', ''none'', true))')",
+	} {
+		if err := exec(ctx, escape+"; SELECT * FROM "+table); !errors.Is(err, database.ErrRefused) {
+			t.Errorf("%s: %v", escape, err)
+		}
+	}
+	s.expect(t, s.B, theirs, true)
+}
+
 func (s suite) system(t *testing.T) {
 	for _, undo := range []error{nil, errUndo} {
 		ofA, ofB := s.marker(s.A), s.marker(s.B)
@@ -356,7 +422,7 @@ func (s suite) systemSavepoint(t *testing.T) {
 // waits for.
 func (s suite) concurrent(t *testing.T) {
 	goroutines := 2000
-	if testing.Short() {
+	if testing.Short() || s.DB.UsesRoles() { // they share what the thousands were about
 		goroutines = 200
 	}
 	var wg sync.WaitGroup
