@@ -14,7 +14,7 @@ import (
 // has 64 for each connection it allows unless it was told otherwise.
 const dropBatch = 10
 
-// Deprovision drops a tenant's schema with everything in it. It implements
+// Deprovision drops a tenant's schema with everything in it, and its role. It implements
 // tenancy.Provisioner: a few relations a transaction, what is left of an
 // interrupted call is dropped by the next, and a schema that does not exist is
 // no error.
@@ -26,7 +26,7 @@ func (e *Engine) deprovision(ctx context.Context, schema tenant.Schema) error {
 	for {
 		var statements *string
 		// Views go before what they show, so that nothing is dropped by the way.
-		err := e.db.Tenants().QueryRowContext(ctx, `SELECT string_agg(statement, '; ') FROM (
+		err := e.db.Owner().QueryRowContext(ctx, `SELECT string_agg(statement, '; ') FROM (
 			SELECT format('DROP %s IF EXISTS %I CASCADE', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END, c.relname) AS statement
 			FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE n.nspname = ? AND c.relkind IN ('v', 'm', 'r', 'p', 'f')
@@ -37,11 +37,13 @@ func (e *Engine) deprovision(ctx context.Context, schema tenant.Schema) error {
 		if statements == nil {
 			break
 		}
-		if _, err := e.db.Tenants().ExecContext(ctx, *statements); err != nil {
+		if _, err := e.db.Owner().ExecContext(ctx, *statements); err != nil {
 			return database.Classify(err)
 		}
 	}
 	// Sequences, functions and types are left, which lock little.
-	_, err := e.db.Tenants().ExecContext(ctx, fmt.Sprintf(`DROP SCHEMA IF EXISTS %q CASCADE`, schema.String()))
-	return database.Classify(err)
+	if _, err := e.db.Owner().ExecContext(ctx, fmt.Sprintf(`DROP SCHEMA IF EXISTS %q CASCADE`, schema.String())); err != nil {
+		return database.Classify(err)
+	}
+	return e.dropRole(ctx, schema)
 }

@@ -165,7 +165,7 @@ func (e *Engine) planDown(from, to string) ([]segment, error) {
 			return nil, fmt.Errorf("%s has no reverse: %s is missing or says nothing", m.File, reverseFile(m.File))
 		}
 		s.files = append(s.files, m.File)
-		s.body += joined(m.Reverse...) + joined("DELETE FROM _migrations WHERE filename = "+literal(m.File))
+		s.body = append(append(s.body, m.Reverse...), "DELETE FROM _migrations WHERE filename = "+literal(m.File))
 	}
 	return []segment{s}, nil
 }
@@ -185,12 +185,12 @@ func (e *Engine) tryDown(ctx context.Context, from, to string) (losses []string,
 		return nil, err
 	}
 	var lost []string
-	back, err := tryBuild(ctx, e.db, built(e.tenants.migrations[:at]), func(ctx context.Context) error {
+	back, err := e.tryBuild(ctx, built(e.tenants.migrations[:at]), func(ctx context.Context) error {
 		before, err := e.columns(ctx)
 		if err != nil {
 			return err
 		}
-		if _, err := e.db.Tenants().ExecContext(ctx, way[0].body); err != nil {
+		if err := e.send(ctx, e.db.Owner(), way[0].body); err != nil {
 			return fmt.Errorf("the reverse statements fail: %w", err)
 		}
 		after, err := e.columns(ctx)
@@ -203,7 +203,7 @@ func (e *Engine) tryDown(ctx context.Context, from, to string) (losses []string,
 	if err != nil {
 		return nil, err
 	}
-	was, err := tryBuild(ctx, e.db, built(e.tenants.migrations[:target]), nil)
+	was, err := e.tryBuild(ctx, built(e.tenants.migrations[:target]), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +243,7 @@ type column struct{ table, name, kind string }
 
 // columns returns those of the schema's tables.
 func (e *Engine) columns(ctx context.Context) (columns []column, err error) {
-	rows, err := e.db.Tenants().QueryContext(ctx, `SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_class c
+	rows, err := e.db.Owner().QueryContext(ctx, `SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_class c
 		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 		WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'f') AND c.relname <> '_migrations' ORDER BY 1, a.attnum`)
 	if err != nil {

@@ -99,7 +99,7 @@ func (e *Engine) fingerprints(ctx context.Context, batch []registered) (map[stri
 	for i, r := range batch {
 		schemas[i] = r.schema
 	}
-	rows, err := e.db.Tenants().QueryContext(inCatalog(ctx), fingerprintOf(schemas...))
+	rows, err := e.db.Owner().QueryContext(inCatalog(ctx), fingerprintOf(schemas...))
 	if err != nil {
 		return nil, database.Classify(err)
 	}
@@ -114,7 +114,7 @@ func (e *Engine) fingerprints(ctx context.Context, batch []registered) (map[stri
 
 // lines reads what is in a schema, in the order of the text.
 func (e *Engine) lines(ctx context.Context, schema tenant.Schema) (lines []string, err error) {
-	rows, err := e.db.Tenants().QueryContext(ctx, spaces(schema)+linesSQL+`SELECT line FROM lines ORDER BY line COLLATE "C"`)
+	rows, err := e.db.Owner().QueryContext(ctx, spaces(schema)+linesSQL+`SELECT line FROM lines ORDER BY line COLLATE "C"`)
 	if err != nil {
 		return nil, database.Classify(err)
 	}
@@ -182,7 +182,7 @@ func (e *Engine) explainDrift(ctx context.Context, d *Drift) error {
 	}
 	n, _ := e.tenants.index(d.Version)
 	var should []string
-	if _, err := tryBuild(ctx, e.db, built(e.tenants.migrations[:n]), func(ctx context.Context) error {
+	if _, err := e.tryBuild(ctx, built(e.tenants.migrations[:n]), func(ctx context.Context) error {
 		should, err = e.lines(ctx, scratchSchema)
 		return err
 	}); err != nil {
@@ -277,7 +277,7 @@ func (e *Engine) recorded(ctx context.Context, batch []registered) (map[string]*
 		names[i] = "(" + literal(r.name) + ")"
 	}
 	// The text goes through XML as hexadecimal digits, which need no escaping.
-	rows, err := e.db.Tenants().QueryContext(inCatalog(ctx), `SELECT name, convert_from(decode((xpath('/table/row/text/text()', query_to_xml(format(
+	rows, err := e.db.Owner().QueryContext(inCatalog(ctx), `SELECT name, convert_from(decode((xpath('/table/row/text/text()', query_to_xml(format(
 			'SELECT encode(convert_to(string_agg(filename || '' '' || hash, E''\n'' ORDER BY id), ''UTF8''), ''hex'') AS text FROM %I._migrations', name), false, false, '')))[1]::text, 'hex'), 'UTF8')
 		FROM (VALUES `+strings.Join(names, ", ")+`) spaces (name)
 		WHERE (SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass(format('%I._migrations', name)) AND attname IN ('id', 'filename', 'hash') AND NOT attisdropped) = 3`)

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,9 +28,16 @@ type Engine struct {
 	oldest string
 	// directURL leads to PostgreSQL without a pooler; "" when nobody said.
 	directURL string
+	// roles says who gets a role of their own, and appendOnly are the tables in
+	// which that may change nothing.
+	roles      Roles
+	appendOnly []string
+	// separately says that each statement is a message of its own; nil until the
+	// database was asked.
+	separately atomic.Pointer[bool]
 
 	// provision is all that makes a tenant's schema, between its two names.
-	provision string
+	provision []string
 	// fingerprint is that of every schema that was just provisioned, "" until the
 	// first one was: they are made by the same statements, and reading the
 	// catalog takes as long as a fifth of them.
@@ -60,13 +68,13 @@ func New(db *database.DB, public, tenants *Directory, options ...Option) *Engine
 }
 
 // built are the statements that make a new schema, in a transaction.
-func built(migrations []Migration) string {
-	text := joined(createRevisions)
+func built(migrations []Migration) []string {
+	statements := []string{createRevisions}
 	for _, m := range migrations {
 		m.Statements = m.inTransaction()
-		text += joined(steps([]Migration{m})...)
+		statements = append(statements, steps([]Migration{m})...)
 	}
-	return text
+	return statements
 }
 
 // The table of what was applied, and how it is compared: every file and its
@@ -170,17 +178,21 @@ func spaces(schemas ...tenant.Schema) string {
 	return "WITH spaces (oid, name) AS (SELECT oid, nspname FROM pg_namespace WHERE nspname IN (" + strings.Join(names, ", ") + ")),\n"
 }
 
-// Provision makes a tenant's schema at the latest version, within the
-// transaction that ctx carries, in one message. The registry has a row for the
+// Provision makes a tenant's schema at the latest version, with a role for it
+// where [Roles] says so, within the transaction that ctx carries, in one message. The registry has a row for the
 // schema already, in the same transaction. It implements tenancy.Provisioner.
 func (e *Engine) Provision(ctx context.Context, schema tenant.Schema) error {
 	final := record(schema, e.tenants.Latest())
 	if known := e.fingerprint.Load(); known != nil {
 		final = recordKnown(schema, e.tenants.Latest(), *known)
 	}
+	role, err := e.roleFor(ctx, schema)
+	if err != nil {
+		return fault.Wrap("provision role", err)
+	}
 	var fingerprint string
-	err := e.db.Tenants().QueryRowContext(tenant.NewContext(ctx, schema),
-		`CREATE SCHEMA "`+schema.String()+"\"\n;\n"+e.provision+final).Scan(&fingerprint)
+	statements := slices.Concat([]string{`CREATE SCHEMA "` + schema.String() + `"`}, role.defaults(), e.provision, role.restrictions(e.appendOnly))
+	err = e.sendFor(tenant.NewContext(ctx, schema), statements, final, &fingerprint)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return fault.Wrap("provision schema", errors.New("the registry has no tenant with this schema"))

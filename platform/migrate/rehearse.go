@@ -50,7 +50,7 @@ func (e *Engine) Preview(ctx context.Context, options Options) (preview Preview,
 		return preview, fault.Wrap("preview", err)
 	}
 	for _, s := range segments(e.public.migrations[:len(applied)], e.public.migrations[len(applied):]) {
-		preview.Public += publicMessage(options, s)
+		preview.Public += joined(publicStatements(options, s)...)
 	}
 	if len(applied) == 0 {
 		return preview, nil // there is no registry yet
@@ -90,7 +90,7 @@ func (e *Engine) group(ctx context.Context, w *ways, options Options, member fle
 			g.Apart = append(g.Apart, s.apart.File)
 			g.SQL += joined(s.apart.Statements...)
 		}
-		g.SQL += s.message(options, schema, fingerprint, "")
+		g.SQL += joined(s.statements(options, schema, fingerprint, nil)...)
 	}
 	return g
 }
@@ -231,18 +231,18 @@ func (e *Engine) rehearse(ctx context.Context, w *ways, options Options, member 
 	if err != nil {
 		return 0, nil, err
 	}
-	message := joined(options.lockTimeout(), lock(schema), rehearsalBegins, moves(schema, way[0].from, member.to, fingerprint), unaltered(way[0].recorded))
+	statements := []string{options.lockTimeout(), lock(schema), rehearsalBegins, moves(schema, way[0].from, member.to, fingerprint), unaltered(way[0].recorded)}
 	for _, s := range way {
 		if s.apart != nil {
 			apart = append(apart, s.apart.File)
 			continue
 		}
-		message += s.body
+		statements = append(statements, s.body...)
 	}
 	if fingerprint == "" {
-		message += joined(measured(schema))
+		statements = append(statements, measured(schema))
 	}
-	_, err = e.db.Tenants().ExecContext(tenant.NewContext(ctx, schema), message+joined(rehearsalEnds))
+	err = e.send(tenant.NewContext(ctx, schema), e.db.Owner(), append(statements, rehearsalEnds))
 	switch sqlState(err) {
 	case codeMoved: // somebody migrated it meanwhile, so nothing would be done
 		return 0, apart, nil

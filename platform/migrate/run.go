@@ -316,9 +316,9 @@ func (e *Engine) page(ctx context.Context, id int64, wave int, after string) ([]
 // applied is the statement that records a tenant's success, in the transaction
 // that is the success.
 func (r *run) applied(schema string, attempt int) string {
-	return joined(fmt.Sprintf(`UPDATE public.migration_run_tenants SET state = 'applied', attempts = %d, error = '',
+	return fmt.Sprintf(`UPDATE public.migration_run_tenants SET state = 'applied', attempts = %d, error = '',
 duration = extract(epoch FROM clock_timestamp() - transaction_timestamp()), finished_at = clock_timestamp() WHERE run_id = %d AND schema_name = %s`,
-		attempt, r.id, literal(schema)))
+		attempt, r.id, literal(schema))
 }
 
 // errorLimit bounds an error's text in the ledger, in bytes.

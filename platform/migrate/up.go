@@ -31,9 +31,9 @@ func (e *Engine) upPublic(ctx context.Context, options Options) (files []string,
 		}
 		next := segments(e.public.migrations[:len(applied)], e.public.migrations[len(applied):])[0]
 		if next.apart != nil {
-			err = e.applyApart(ctx, "public", next, []string{altered(next.recorded)}, publicMessage(options, next))
+			err = e.applyApart(ctx, "public", next, []string{altered(next.recorded)}, joined(publicStatements(options, next)...))
 		} else {
-			_, err = e.db.Registry().ExecContext(ctx, publicMessage(options, next))
+			err = e.send(ctx, e.db.Registry(), publicStatements(options, next))
 		}
 		switch code := sqlState(err); {
 		case err == nil:
@@ -48,9 +48,9 @@ func (e *Engine) upPublic(ctx context.Context, options Options) (files []string,
 	}
 }
 
-func publicMessage(options Options, s segment) string {
+func publicStatements(options Options, s segment) []string {
 	// The lock comes before the table that the check reads.
-	return joined(options.lockTimeout(), guard("public"), createRevisions, guard("public", altered(s.recorded))) + s.body
+	return append([]string{options.lockTimeout(), guard("public"), createRevisions, guard("public", altered(s.recorded))}, s.body...)
 }
 
 // fleetMember is a tenant as the engine sees it.
@@ -78,19 +78,22 @@ func (e *Engine) move(ctx context.Context, options Options, w *ways, member *fle
 			return moved, attempt, err
 		}
 		for i, s := range way {
-			last := ""
+			last, protectErr := e.protection(ctx, schema, s.body)
+			if err = protectErr; err != nil {
+				break
+			}
 			if i == len(way)-1 {
-				last = finally(attempt)
+				last = append(last, finally(attempt))
 			}
 			var fingerprint string
 			if fingerprint, err = e.foretell(ctx, s.from, s.to, member.fingerprint); err != nil {
 				break
 			}
-			message := s.message(options, schema, fingerprint, last)
+			statements := s.statements(options, schema, fingerprint, last)
 			if s.apart != nil {
-				err = e.applyApart(ctx, schema.String(), s, s.checks(schema), message)
+				err = e.applyApart(ctx, schema.String(), s, s.checks(schema), joined(statements...))
 			} else {
-				_, err = e.db.Tenants().ExecContext(ctx, message)
+				err = e.send(ctx, e.db.Owner(), statements)
 			}
 			if err != nil {
 				break
@@ -155,7 +158,7 @@ func (e *Engine) expected(ctx context.Context, version string) (fingerprint stri
 	defer e.expectedMu.Unlock()
 	fingerprint, found := e.expectedBy[version]
 	if !found {
-		if fingerprint, err = tryBuild(ctx, e.db, built(e.tenants.migrations[:n]), nil); err != nil {
+		if fingerprint, err = e.tryBuild(ctx, built(e.tenants.migrations[:n]), nil); err != nil {
 			return "", true, fmt.Errorf("build version %s: %w", version, err)
 		}
 		e.expectedBy[version] = fingerprint

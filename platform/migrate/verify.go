@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/uptrace/bun"
+
 	"github.com/tenonhq/tenon/platform/database"
 	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/tenant"
@@ -19,11 +21,11 @@ var ErrDisagree = errors.New("the migrations do not lead to the desired state: p
 // transaction that is rolled back, and compared by fingerprint, so that views,
 // functions and triggers count as well.
 func Verify(ctx context.Context, db *database.DB, dir *Directory, desired string) error {
-	planned, err := tryBuild(ctx, db, built(dir.migrations), nil)
+	planned, err := tryBuild(ctx, db, built(dir.migrations), nil, inOneMessage)
 	if err != nil {
 		return fault.Wrap("verify migrations", err)
 	}
-	wanted, err := tryBuild(ctx, db, joined(createRevisions)+desired, nil)
+	wanted, err := tryBuild(ctx, db, []string{createRevisions, desired}, nil, inOneMessage)
 	if err != nil {
 		return fault.Wrap("verify migrations", err)
 	}
@@ -40,12 +42,20 @@ var scratchSchema = tenant.MustParse("tenant_verify")
 // errUndo rolls back what was built to be looked at.
 var errUndo = errors.New("built to be looked at")
 
+// sender runs statements in one transaction.
+type sender func(ctx context.Context, handle bun.IDB, statements []string) error
+
+// tryBuild is tryBuild as the engine sends statements.
+func (e *Engine) tryBuild(ctx context.Context, statements []string, work func(ctx context.Context) error) (fingerprint string, err error) {
+	return tryBuild(ctx, e.db, statements, work, e.send)
+}
+
 // tryBuild builds [scratchSchema] by statements, does work in it if there is any,
 // and returns the fingerprint that it has then. Nothing of it stays.
-func tryBuild(ctx context.Context, db *database.DB, statements string, work func(ctx context.Context) error) (fingerprint string, err error) {
+func tryBuild(ctx context.Context, db *database.DB, statements []string, work func(ctx context.Context) error, send sender) (fingerprint string, err error) {
 	err = db.InSystemTx(ctx, func(ctx context.Context) error {
 		ctx = tenant.NewContext(ctx, scratchSchema)
-		if _, err := db.Tenants().ExecContext(ctx, `CREATE SCHEMA "`+scratchSchema.String()+"\";\n"+statements); err != nil {
+		if err := send(ctx, db.Owner(), append([]string{`CREATE SCHEMA "` + scratchSchema.String() + `"`}, statements...)); err != nil {
 			return fmt.Errorf("build: %w", err)
 		}
 		if work != nil {
@@ -54,7 +64,7 @@ func tryBuild(ctx context.Context, db *database.DB, statements string, work func
 			}
 		}
 		var name string
-		if err := db.Tenants().QueryRowContext(ctx, fingerprintOf(scratchSchema)).Scan(&name, &fingerprint); err != nil {
+		if err := db.Owner().QueryRowContext(ctx, fingerprintOf(scratchSchema)).Scan(&name, &fingerprint); err != nil {
 			return fmt.Errorf("fingerprint: %w", err)
 		}
 		return errUndo

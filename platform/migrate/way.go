@@ -13,7 +13,7 @@ type segment struct {
 	from, to string
 	files    []string
 	recorded string     // what _migrations holds before
-	body     string     // the statements, and the rows that record them; only these for a file apart
+	body     []string   // the statements, and the rows that record them; only these for a file apart
 	apart    *Migration // the file when it is one that runs outside of transactions
 }
 
@@ -27,7 +27,7 @@ func segments(applied, pending []Migration) []segment {
 			end++
 		}
 		before := append(applied[:len(applied):len(applied)], pending[:start]...)
-		s := segment{to: pending[end-1].Version, recorded: revisions(before), body: joined(steps(pending[start:end])...)}
+		s := segment{to: pending[end-1].Version, recorded: revisions(before), body: steps(pending[start:end])}
 		if len(before) > 0 {
 			s.from = before[len(before)-1].Version
 		}
@@ -36,7 +36,7 @@ func segments(applied, pending []Migration) []segment {
 		}
 		if m := pending[start]; m.Apart {
 			s.apart = &pending[start]
-			s.body = joined(steps([]Migration{{File: m.File, Hash: m.Hash}})...)
+			s.body = steps([]Migration{{File: m.File, Hash: m.Hash}})
 		}
 		result = append(result, s)
 		start = end
@@ -103,15 +103,15 @@ func (s segment) checks(schema tenant.Schema) []string {
 	}
 }
 
-// message is everything that a segment does to one tenant: all of it, or the
+// statements are everything that a segment does to one tenant: all of it, or the
 // second half of a file apart. fingerprint is the schema's behind it, and read
 // from the catalog when it is "". finally is added at the end.
-func (s segment) message(options Options, schema tenant.Schema, fingerprint, finally string) string {
-	text := joined(options.lockTimeout(), lock(schema), moves(schema, s.from, s.to, fingerprint), unaltered(s.recorded)) + s.body
+func (s segment) statements(options Options, schema tenant.Schema, fingerprint string, finally []string) []string {
+	statements := append([]string{options.lockTimeout(), lock(schema), moves(schema, s.from, s.to, fingerprint), unaltered(s.recorded)}, s.body...)
 	if fingerprint == "" {
-		text += joined(measured(schema))
+		statements = append(statements, measured(schema))
 	}
-	return text + finally
+	return append(statements, finally...)
 }
 
 // What a guard within plain SQL raises: there is no other way to raise an error
