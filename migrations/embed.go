@@ -29,6 +29,10 @@ var (
 // the migration that the code begins to rely on.
 const OldestTenant = "20261126162435"
 
+// AppendOnly are the tables of a tenant's schema in which the tenant's role may add
+// and read rows, and not change or remove them.
+var AppendOnly = []string{"audit_log"}
+
 // The desired states, as SQL without a schema's name.
 var (
 	//go:embed schema/public.sql

@@ -57,6 +57,7 @@ func newApplication(c config.Config, logger *slog.Logger) (*application, error) 
 		fx.Supply(c, logger),
 		fx.Provide(newTracing, newMetrics, newDatabase, newApplicationEngine, newErrorWriter, newReadiness, newIdempotencyStore, newSharedLimits,
 			fx.Annotate(newRouter, fx.ParamTags("", "", "", "", "", "", "", "", "", `group:"mounts"`))),
+		fx.Provide(newTenantRoles),
 		fx.Invoke(fx.Annotate(measure, fx.ParamTags("", "", "", "", `group:"probes"`))),
 		modules.All,
 		fx.Populate(&app.router, &app.readiness, &app.engine, &app.metrics),
@@ -220,19 +221,20 @@ func newDatabase(lifecycle fx.Lifecycle, c config.Config, metrics *telemetry.Met
 }
 
 func newApplicationEngine(db *database.DB, c config.Config) (*migrate.Engine, error) {
-	return newEngine(db, migrate.WithDirectURL(string(c.DatabaseDirectURL)))
+	return newEngine(db, migrate.Roles(c.TenantRoles), migrate.WithDirectURL(string(c.DatabaseDirectURL)))
 }
 
 func newErrorWriter(logger *slog.Logger) *httpserver.ErrorWriter {
 	return &httpserver.ErrorWriter{Logger: logger, Page: web.ErrorPage}
 }
 
-// newReadiness is what /readyz asks: whether the database answers, and whether
-// it is migrated.
-func newReadiness(db *database.DB, engine *migrate.Engine) *httpserver.Readiness {
+// newReadiness is what /readyz asks: whether the database answers, whether it is
+// migrated, and whether tenants have the roles that they are to have.
+func newReadiness(db *database.DB, engine *migrate.Engine, roles *tenantRoles) *httpserver.Readiness {
 	return &httpserver.Readiness{Checks: []httpserver.Check{
 		{Name: "database", Run: db.Ping},
 		{Name: "migrations", Run: engine.Check},
+		{Name: "tenant roles", Run: roles.check},
 	}}
 }
 

@@ -58,7 +58,7 @@ func BenchmarkProvision(b *testing.B) {
 	bare := time.Since(began)
 
 	db := databasetest.New(b)
-	engine, err := newEngine(db)
+	engine, err := newEngine(db, migrate.RolesOff)
 	if err != nil {
 		b.Fatal(err)
 	}

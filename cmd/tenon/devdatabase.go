@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -26,8 +27,12 @@ type devDatabase struct {
 	stop      func() error
 }
 
-// localDatabase is the database's name on a server of our own.
-const localDatabase = "tenon"
+// The database's name on a server of our own, and the login that owns it: as in
+// production, one that may make roles and is no superuser.
+const (
+	localDatabase = "tenon"
+	localLogin    = "tenon_app"
+)
 
 // stopTimeout bounds PostgreSQL's clean shutdown; it recovers from any other.
 const stopTimeout = time.Second
@@ -53,7 +58,6 @@ func openDevDatabase(ctx context.Context, s surroundings, options devOptions, lo
 		return nil, explainInUse(err)
 	}
 	database := &devDatabase{
-		url:       server.URL(localDatabase),
 		stateFile: filepath.Join(server.DataDir(), "clerk.json"),
 		stop: func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
@@ -66,7 +70,7 @@ func openDevDatabase(ctx context.Context, s surroundings, options devOptions, lo
 			return nil, errors.Join(err, database.stop())
 		}
 	}
-	if err := createDatabase(ctx, server); err != nil {
+	if database.url, err = createDatabase(ctx, server); err != nil {
 		return nil, errors.Join(err, database.stop())
 	}
 	return database, nil
@@ -116,23 +120,71 @@ func explainInUse(err error) error {
 	return err
 }
 
-// createDatabase makes the application's database on a server of our own when
-// it is not there yet.
-func createDatabase(ctx context.Context, server *localpg.Server) error {
-	const duplicateDatabase = "42P04"
+// createDatabase makes the application's database and login on a server of our own
+// when they are not there yet, and returns the URL.
+func createDatabase(ctx context.Context, server *localpg.Server) (string, error) {
+	address, err := url.Parse(server.URL(localDatabase))
+	if err != nil {
+		return "", err
+	}
+	password, _ := address.User.Password()
+	if err := makeDatabase(ctx, server, password); err != nil {
+		return "", fmt.Errorf("create the database on local PostgreSQL: %w", err)
+	}
+	address.User = url.UserPassword(localLogin, password)
+	return address.String(), nil
+}
+
+func makeDatabase(ctx context.Context, server *localpg.Server, password string) error {
+	const (
+		duplicateDatabase = "42P04"
+		duplicateRole     = "42710"
+	)
 	conn, err := pgconn.Connect(ctx, server.URL("postgres"))
 	if err != nil {
-		return fmt.Errorf("connect to local PostgreSQL: %w", err)
+		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	_, err = conn.Exec(ctx, `CREATE DATABASE "`+localDatabase+`"`).ReadAll()
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == duplicateDatabase {
-		return nil
+	for _, step := range []struct{ statement, unless string }{
+		{"CREATE ROLE " + localLogin + " LOGIN CREATEROLE CREATEDB PASSWORD '" + password + "'", duplicateRole},
+		{"CREATE DATABASE " + localDatabase + " OWNER " + localLogin, duplicateDatabase},
+	} {
+		_, err := conn.Exec(ctx, step.statement).ReadAll()
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); err != nil && !(ok && pgErr.Code == step.unless) {
+			return err
+		}
 	}
+	results, err := conn.Exec(ctx, "SELECT datdba = '"+localLogin+"'::regrole FROM pg_database WHERE datname = '"+localDatabase+"'").ReadAll()
+	if err != nil || string(results[0].Rows[0][0]) == "t" {
+		return err
+	}
+	// The superuser made it, before there was a login for the application.
+	if err := handOver(ctx, server.URL(localDatabase)); err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "ALTER DATABASE "+localDatabase+" OWNER TO "+localLogin).ReadAll()
+	return err
+}
+
+// handOver makes the application's login the owner of everything in the database.
+func handOver(ctx context.Context, databaseURL string) error {
+	conn, err := pgconn.Connect(ctx, databaseURL)
 	if err != nil {
-		return fmt.Errorf("create the database on local PostgreSQL: %w", err)
+		return err
 	}
-	return nil
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = conn.Exec(ctx, `DO $$ DECLARE statement text; BEGIN
+		FOR statement IN
+			SELECT format('ALTER SCHEMA %I OWNER TO `+localLogin+`', nspname) FROM pg_namespace WHERE nspname LIKE 'tenant\_%'
+			UNION ALL
+			SELECT format('ALTER TABLE %I.%I OWNER TO `+localLogin+`', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			WHERE (n.nspname = 'public' OR n.nspname LIKE 'tenant\_%') AND c.relkind IN ('r', 'p', 'v', 'm')
+			UNION ALL
+			SELECT format('ALTER ROUTINE %s OWNER TO `+localLogin+`', p.oid::regprocedure) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+			WHERE n.nspname = 'public' OR n.nspname LIKE 'tenant\_%'
+		LOOP EXECUTE statement; END LOOP;
+	END $$`).ReadAll()
+	return err
 }
 
 // isAddressInUse reports whether another program listens already.

@@ -40,7 +40,7 @@ func withFleet(ctx context.Context, s surroundings, work func(f *fleet) error) e
 	if direct == "" {
 		direct = url
 	}
-	engine, err := newEngine(db, migrate.WithDirectURL(direct))
+	engine, err := newOperatorEngine(s, db, migrate.WithDirectURL(direct))
 	if err != nil {
 		return err
 	}

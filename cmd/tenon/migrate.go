@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -148,7 +149,7 @@ func atLeastOne(n int) error {
 }
 
 // newEngine is the engine over this binary's own migrations.
-func newEngine(db *database.DB, options ...migrate.Option) (*migrate.Engine, error) {
+func newEngine(db *database.DB, roles migrate.Roles, options ...migrate.Option) (*migrate.Engine, error) {
 	public, err := migrate.Load(migrations.Public)
 	if err != nil {
 		return nil, fmt.Errorf("public: %w", err)
@@ -157,7 +158,22 @@ func newEngine(db *database.DB, options ...migrate.Option) (*migrate.Engine, err
 	if err != nil {
 		return nil, fmt.Errorf("tenant: %w", err)
 	}
-	return migrate.New(db, public, tenants, append(options, migrate.WithOldest(migrations.OldestTenant))...), nil
+	return migrate.New(db, public, tenants, append(options,
+		migrate.WithOldest(migrations.OldestTenant), migrate.WithRoles(roles), migrate.WithAppendOnly(migrations.AppendOnly...))...), nil
+}
+
+// newOperatorEngine is newEngine for a command, with what TENANT_ROLES says.
+func newOperatorEngine(s surroundings, db *database.DB, options ...migrate.Option) (*migrate.Engine, error) {
+	switch roles := rolesMode(s); roles {
+	case migrate.RolesOff, migrate.RolesOn, migrate.RolesAuto:
+		return newEngine(db, roles, options...)
+	}
+	return nil, usageError("TENANT_ROLES is not valid; want on, off or auto")
+}
+
+// rolesMode is what TENANT_ROLES says to a command.
+func rolesMode(s surroundings) migrate.Roles {
+	return migrate.Roles(cmp.Or(variable(s.environ, "TENANT_ROLES"), string(migrate.RolesAuto)))
 }
 
 // operatorDatabase is the database that operators' commands work on: that of
@@ -182,11 +198,10 @@ func openOperatorDatabase(ctx context.Context, s surroundings) (_ *database.DB, 
 				fmt.Fprintln(s.stderr, "tenon:", err)
 			}
 		}
-		if err := createDatabase(ctx, server); err != nil {
+		if url, err = createDatabase(ctx, server); err != nil {
 			stop()
 			return nil, "", nil, err
 		}
-		url = server.URL(localDatabase)
 	}
 	db, err := openOperatorPool(url)
 	if err != nil {

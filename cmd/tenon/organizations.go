@@ -50,7 +50,7 @@ func withClerk(ctx context.Context, s surroundings, why string, work func(config
 		return err
 	}
 	defer closeDB()
-	engine, err := newEngine(db)
+	engine, err := newOperatorEngine(s, db)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (p seedPlan) run(ctx context.Context, s surroundings) error {
 		return err
 	}
 	defer closeDB()
-	engine, err := newEngine(db)
+	engine, err := newOperatorEngine(s, db)
 	if err != nil {
 		return err
 	}

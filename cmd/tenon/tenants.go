@@ -30,6 +30,7 @@ func tenantsCommand(s surroundings) *cli.Command {
 			createTenantCommand(s),
 			deleteTenantCommand(s),
 			purgeTenantsCommand(s),
+			rolesCommand(s),
 		},
 		OnUsageError: onUsageError,
 		Action:       chooseCommand,
@@ -43,7 +44,7 @@ func withTenancy(ctx context.Context, s surroundings, work func(service *tenancy
 		return err
 	}
 	defer closeDB()
-	engine, err := newEngine(db)
+	engine, err := newOperatorEngine(s, db)
 	if err != nil {
 		return err
 	}

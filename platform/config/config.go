@@ -42,6 +42,8 @@ type Config struct {
 	DatabaseMaxConns     int           `env:"DATABASE_MAX_CONNS" envDefault:"20" want:"a whole number from 1 to 1000" example:"20" doc:"Most connections this process opens"`
 	DatabaseConnLifetime time.Duration `env:"DATABASE_CONN_LIFETIME" envDefault:"5m" want:"a duration from 10s to 24h" example:"5m" doc:"Age at which a connection is replaced, which gives back the memory it holds for each tenant it has served"`
 
+	TenantRoles string `env:"TENANT_ROLES" envDefault:"auto" want:"on, off or auto" example:"on" doc:"Whether each tenant's statements run with the rights of a database role of its own, so that PostgreSQL itself refuses another tenant's tables; auto is on where the login may make roles, every tenant has one (tenon tenants roles create), and the server bears as many"`
+
 	Operators       []string      `env:"OPERATORS" want:"email addresses or account ids, separated by commas" example:"ada@example.com,user_2abc" doc:"Who sees the operators' pages, such as /admin/fleet; nobody when it is empty"`
 	AccessCacheSize int           `env:"ACCESS_CACHE_SIZE" envDefault:"50000" want:"a whole number from 0 to 10000000; 0 keeps none" example:"50000" doc:"How many people's access to tenants is kept in memory; changes are heard of at once"`
 	AccessCacheTTL  time.Duration `env:"ACCESS_CACHE_TTL" envDefault:"30s" want:"a duration from 1s to 10m" example:"30s" doc:"How long access is kept at most, should a change not have been heard of"`
@@ -258,6 +260,7 @@ var rules = []struct {
 	{"DATABASE_CONN_LIFETIME", func(c *Config) bool { return between(c.DatabaseConnLifetime, 10*time.Second, 24*time.Hour) }},
 	{"ACCESS_CACHE_SIZE", func(c *Config) bool { return c.AccessCacheSize >= 0 && c.AccessCacheSize <= 10_000_000 }},
 	{"ACCESS_CACHE_TTL", func(c *Config) bool { return between(c.AccessCacheTTL, time.Second, 10*time.Minute) }},
+	{"TENANT_ROLES", func(c *Config) bool { return slices.Contains([]string{"on", "off", "auto"}, c.TenantRoles) }},
 	{"TENANT_PURGE_AFTER", func(c *Config) bool { return between(c.TenantPurgeAfter, time.Hour, 87600*time.Hour) }},
 	{"RECONCILE_HOUR", func(c *Config) bool { return c.ReconcileHour >= -1 && c.ReconcileHour <= 23 }},
 	{"OPERATORS", func(c *Config) bool {
