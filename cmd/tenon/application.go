@@ -206,6 +206,7 @@ func newDatabase(lifecycle fx.Lifecycle, c config.Config, metrics *telemetry.Met
 	db, err := database.Open(database.Config{
 		URL:             string(c.DatabaseURL),
 		MaxOpenConns:    c.DatabaseMaxConns,
+		MaxTenantConns:  c.DatabaseTenantConns,
 		MaxConnLifetime: c.DatabaseConnLifetime,
 		ApplicationName: "tenon",
 		Logger:          logger,

@@ -110,6 +110,7 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 		"RATE_LIMIT_TENANT":             {"-1", "many", "1000001", "1.5"},
 		"DATABASE_MAX_CONNS":            {"0", "-5", "many", "1001", "99999999999999999999"},
 		"DATABASE_CONN_LIFETIME":        {"1s", "25h"},
+		"DATABASE_TENANT_CONNS":         {"-1", "1001", "half"},
 		"TENANT_ROLES":                  {"yes", "ON", "auto,on"},
 		"TENANT_PURGE_AFTER":            {"59m", "90000h"},
 		"RECONCILE_HOUR":                {"-2", "24", "midnight"},

@@ -304,6 +304,7 @@ type tx struct {
 }
 
 func (t *tx) Commit() error {
+	defer leaseFrom(t.ctx).end()
 	c := t.conn
 	if c.wire.state == stateAborted {
 		if err := t.Rollback(); err != nil {
@@ -317,6 +318,7 @@ func (t *tx) Commit() error {
 }
 
 func (t *tx) Rollback() error {
+	defer leaseFrom(t.ctx).end()
 	c := t.conn
 	c.bound = nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), cleanupTimeout)
@@ -349,6 +351,9 @@ func (r *rows) Close() error {
 	err := r.Rows.Close()
 	r.stop()
 	r.conn.openRows = false
+	if r.conn.bound == nil {
+		leaseFrom(r.ctx).end()
+	}
 	return withContextError(r.ctx, err)
 }
 

@@ -30,6 +30,9 @@ type Config struct {
 	// MaxOpenConns is the pool's size. A server process keeps some 43 KB of
 	// catalog cache for every tenant it touched, so few are better than many.
 	MaxOpenConns int
+	// MaxTenantConns is how many connections the statements and transactions of one
+	// tenant hold at once; more of them wait until their context ends. 0 = no bound.
+	MaxTenantConns int
 	// MaxConnLifetime ends connections, spread over its last tenth, which
 	// frees that cache and finds a server that moved. Negative = never.
 	MaxConnLifetime time.Duration
@@ -52,6 +55,7 @@ type DB struct {
 	logger  *slog.Logger
 	changes *Changes
 	roles   *roles
+	shares  *shares
 
 	tenants, registry, owner bun.IDB
 }
@@ -62,6 +66,9 @@ func Open(cfg Config) (*DB, error) {
 	target, err := parseTarget(cfg.URL)
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
+	}
+	if cfg.MaxTenantConns < 0 {
+		return nil, fmt.Errorf("database: %d connections for a tenant", cfg.MaxTenantConns)
 	}
 	if cfg.MaxOpenConns < 0 {
 		return nil, fmt.Errorf("database: a pool of %d connections", cfg.MaxOpenConns)
@@ -93,7 +100,7 @@ func Open(cfg Config) (*DB, error) {
 	for _, hook := range cfg.QueryHooks {
 		bunDB = bunDB.WithQueryHook(hook)
 	}
-	db := &DB{bun: bunDB, logger: cfg.Logger, changes: new(Changes), roles: roles}
+	db := &DB{bun: bunDB, logger: cfg.Logger, changes: new(Changes), roles: roles, shares: &shares{size: cfg.MaxTenantConns, taken: map[tenant.Schema]*share{}}}
 	db.tenants = &handle{db: db, scope: tenantScope}
 	db.registry = &handle{db: db, scope: registryScope}
 	db.owner = &handle{db: db, scope: ownerScope}
@@ -200,8 +207,10 @@ func (db *DB) begin(ctx context.Context, s scope, opts *sql.TxOptions) (*transac
 	if err != nil {
 		return nil, err
 	}
+	ctx, lease := db.shares.take(ctx, s)
 	tx, err := db.bun.BeginTx(ctx, opts)
 	if err != nil {
+		lease.end()
 		return nil, err
 	}
 	return &transaction{tx: tx, bound: bound, savepoints: new(atomic.Int64), announced: new(announced)}, nil

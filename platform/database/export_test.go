@@ -55,3 +55,10 @@ func NewConn(ctx context.Context, url string) (driver.Conn, error) {
 	}
 	return (&connector{target: target}).Connect(ctx)
 }
+
+// SharesTaken returns how many tenants hold connections or wait for one.
+func SharesTaken(db *DB) int {
+	db.shares.mu.Lock()
+	defer db.shares.mu.Unlock()
+	return len(db.shares.taken)
+}

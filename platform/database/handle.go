@@ -17,6 +17,15 @@ type handle struct {
 
 var _ bun.IDB = (*handle)(nil)
 
+// lease takes a part of the tenant's share for a statement that is in no transaction,
+// which has its own. Rows give it back when they are closed.
+func (h *handle) lease(ctx context.Context) (context.Context, *lease) {
+	if h.db.transaction(ctx) != nil {
+		return ctx, nil
+	}
+	return h.db.shares.take(ctx, h.scope)
+}
+
 // runner sends what a query builder has formatted.
 type runner struct{ *handle }
 
@@ -28,15 +37,27 @@ func (r runner) conn(ctx context.Context) bun.IConn {
 }
 
 func (r runner) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	ctx, lease := r.lease(ctx)
+	defer lease.end()
 	return r.conn(ctx).ExecContext(withScope(ctx, r.scope), query, args...)
 }
 
 func (r runner) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return r.conn(ctx).QueryContext(withScope(ctx, r.scope), query, args...)
+	ctx, lease := r.lease(ctx)
+	rows, err := r.conn(ctx).QueryContext(withScope(ctx, r.scope), query, args...)
+	if err != nil {
+		lease.end()
+	}
+	return rows, err
 }
 
 func (r runner) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return r.conn(ctx).QueryRowContext(withScope(ctx, r.scope), query, args...)
+	ctx, lease := r.lease(ctx)
+	row := r.conn(ctx).QueryRowContext(withScope(ctx, r.scope), query, args...)
+	if row.Err() != nil {
+		lease.end()
+	}
+	return row
 }
 
 // conn formats and runs query hooks, as runner.conn does not.
@@ -48,15 +69,27 @@ func (h *handle) conn(ctx context.Context) bun.IConn {
 }
 
 func (h *handle) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	ctx, lease := h.lease(ctx)
+	defer lease.end()
 	return h.conn(ctx).ExecContext(withScope(ctx, h.scope), query, args...)
 }
 
 func (h *handle) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return h.conn(ctx).QueryContext(withScope(ctx, h.scope), query, args...)
+	ctx, lease := h.lease(ctx)
+	rows, err := h.conn(ctx).QueryContext(withScope(ctx, h.scope), query, args...)
+	if err != nil {
+		lease.end()
+	}
+	return rows, err
 }
 
 func (h *handle) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return h.conn(ctx).QueryRowContext(withScope(ctx, h.scope), query, args...)
+	ctx, lease := h.lease(ctx)
+	row := h.conn(ctx).QueryRowContext(withScope(ctx, h.scope), query, args...)
+	if row.Err() != nil {
+		lease.end()
+	}
+	return row
 }
 
 // BeginTx binds the transaction to the handle's scope and the context's
