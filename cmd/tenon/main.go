@@ -57,6 +57,7 @@ func newCommand(s surroundings) *cli.Command {
 			"`tenon serve` is for production and takes its configuration from the environment.",
 		Commands: []*cli.Command{
 			devCommand(s),
+			emulatorCommand(s),
 			serveCommand(s),
 			migrateCommand(s),
 			tenantsCommand(s),
