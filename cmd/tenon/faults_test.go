@@ -31,12 +31,7 @@ type instance struct {
 // startInstance runs one more instance of p's application until it is stopped.
 func startInstance(t *testing.T, p *product, overrides ...string) *instance {
 	t.Helper()
-	c, err := config.Load(append([]string{
-		"PUBLIC_URL=" + p.URL, "DATABASE_URL=" + p.DatabaseURL, "SHUTDOWN_TIMEOUT=5s",
-		"CLERK_SECRET_KEY=" + p.ClerkSecretKey, "CLERK_PUBLISHABLE_KEY=pk_test_Y2xlcmsuZXhhbXBsZS5jb20k", "CLERK_WEBHOOK_SECRET=" + p.WebhookSecret,
-		"CLERK_API_URL=" + p.ClerkAPIURL, "CLERK_PROXY_URL=" + p.URL + "/__clerk",
-		"RATE_LIMIT_ADDRESS=0", "RATE_LIMIT_PERSON=0", "RATE_LIMIT_TENANT=0",
-	}, overrides...))
+	c, err := config.Load(append(instanceEnvironment(p), overrides...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,6 +57,16 @@ func startInstance(t *testing.T, p *product, overrides ...string) *instance {
 		}
 	})
 	return i
+}
+
+// instanceEnvironment is what another instance of p's application needs.
+func instanceEnvironment(p *product) []string {
+	return []string{
+		"PUBLIC_URL=" + p.URL, "DATABASE_URL=" + p.DatabaseURL, "SHUTDOWN_TIMEOUT=5s",
+		"CLERK_SECRET_KEY=" + p.ClerkSecretKey, "CLERK_PUBLISHABLE_KEY=pk_test_Y2xlcmsuZXhhbXBsZS5jb20k", "CLERK_WEBHOOK_SECRET=" + p.WebhookSecret,
+		"CLERK_API_URL=" + p.ClerkAPIURL, "CLERK_PROXY_URL=" + p.URL + "/__clerk",
+		"RATE_LIMIT_ADDRESS=0", "RATE_LIMIT_PERSON=0", "RATE_LIMIT_TENANT=0",
+	}
 }
 
 func (i *instance) ready() bool {
@@ -332,7 +337,10 @@ func newCable(t *testing.T, target string) *cable {
 }
 
 func (c *cable) carry(client net.Conn) {
-	server, err := net.Dial("tcp", c.target)
+	c.mu.Lock()
+	target := c.target
+	c.mu.Unlock()
+	server, err := net.Dial("tcp", target)
 	if err != nil || !c.add(client, server) {
 		reset(client)
 		return

@@ -201,7 +201,7 @@ func (p *product) call(t testing.TB, method, path, token string, body any, heade
 // eventually waits until condition holds: what a webhook causes takes a moment.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	eventuallyWithin(t, 10*time.Second, what, condition)
+	eventuallyWithin(t, time.Minute, what, condition)
 }
 
 func eventuallyWithin(t testing.TB, limit time.Duration, what string, condition func() bool) {
