@@ -32,11 +32,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := dataDir(t)
-	postgres := startPostgres(t, data)
-	address, err := url.Parse(postgres.URL(localDatabase))
-	if err != nil {
-		t.Fatal(err)
-	}
+	postgres, address := startPostgres(t, data)
 	c := newCable(t, address.Host)
 	address.Host = c.listener.Addr().String()
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
@@ -88,11 +84,8 @@ func TestKilledUnderLoad(t *testing.T) {
 		time.Sleep(rand.N(100 * time.Millisecond))
 		killPostgres(t, postgres)
 		c.set(true)
-		postgres = startPostgres(t, data)
-		again, err := url.Parse(postgres.URL(localDatabase))
-		if err != nil {
-			t.Fatal(err)
-		}
+		var again *url.URL
+		postgres, again = startPostgres(t, data)
 		c.lead(again.Host)
 		c.set(false)
 	}
@@ -132,9 +125,8 @@ func (c *cable) lead(target string) {
 }
 
 // startPostgres starts a server of the test's own on a folder, with a database.
-func startPostgres(t *testing.T, data string) *localpg.Server {
+func startPostgres(t *testing.T, data string) (server *localpg.Server, address *url.URL) {
 	t.Helper()
-	var server *localpg.Server
 	eventually(t, "PostgreSQL", func() bool { // one that was killed may hold on for a moment
 		var err error
 		server, err = localpg.Start(t.Context(), localpg.Config{DataDir: data})
@@ -145,8 +137,17 @@ func startPostgres(t *testing.T, data string) *localpg.Server {
 		defer cancel()
 		_ = server.Stop(ctx) // was killed, but for the last one
 	})
-	eventually(t, "its database", func() bool { return createDatabase(t.Context(), server) == nil })
-	return server
+	var text string
+	eventually(t, "its database", func() bool {
+		var err error
+		text, err = createDatabase(t.Context(), server)
+		return err == nil
+	})
+	address, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server, address
 }
 
 // killPostgres kills a server, and waits until it is gone.
