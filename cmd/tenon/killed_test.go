@@ -129,7 +129,11 @@ func startPostgres(t *testing.T, data string) (server *localpg.Server, address *
 	t.Helper()
 	eventually(t, "PostgreSQL", func() bool { // one that was killed may hold on for a moment
 		var err error
-		server, err = localpg.Start(t.Context(), localpg.Config{DataDir: data})
+		server, err = localpg.Start(t.Context(), localpg.Config{
+			DataDir: data,
+			// Development's servers acknowledge what they have not written yet.
+			Settings: map[string]string{"synchronous_commit": "on", "fsync": "on"},
+		})
 		return err == nil
 	})
 	t.Cleanup(func() {

@@ -251,11 +251,16 @@ func TestMainJob(t *testing.T) {
 		}
 		set := func(version string) {
 			t.Helper()
-			if _, err := db.Exec(t.Context(), `UPDATE public.tenants SET schema_version = $1 WHERE id = $2`, version, testcorp.ID); err != nil {
+			if _, err := db.Exec(t.Context(), `WITH moved AS (UPDATE public.tenants SET schema_version = $1 WHERE id = $2 RETURNING schema_name)
+				SELECT pg_notify('tenon_changes', schema_name) FROM moved`, version, testcorp.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
+		status := func(who string) int {
+			return p.call(t, "GET", "/api/tenants/testcorp/projects", tokens[who], nil).status
+		}
 		set("20200101000000")
+		eventually(t, "the news", func() bool { return status("stranger") == http.StatusServiceUnavailable })
 		for who, want := range map[string]int{"stranger": http.StatusServiceUnavailable, "owner": http.StatusNotFound} {
 			got := p.call(t, "GET", "/api/tenants/testcorp/projects", tokens[who], nil)
 			if got.status != want || want == http.StatusServiceUnavailable && got.header.Get("Retry-After") == "" {
@@ -266,9 +271,7 @@ func TestMainJob(t *testing.T) {
 			t.Errorf("another tenant: %d %s", got.status, got.body)
 		}
 		set(version)
-		if got := p.call(t, "GET", "/api/tenants/testcorp/projects", tokens["stranger"], nil); got.status != http.StatusOK {
-			t.Errorf("after the rollout: %d %s", got.status, got.body)
-		}
+		eventually(t, "service after the rollout", func() bool { return status("stranger") == http.StatusOK })
 	})
 
 	t.Run("a deleted organization", func(t *testing.T) {

@@ -198,9 +198,14 @@ func (s *Service) touch(ctx context.Context, member *Member) (touched bool) {
 	return true
 }
 
+// ErrLeft is about somebody whose session still names the organization that they
+// left, were removed from, or that was deleted.
+var ErrLeft = fault.New(fault.NotFound, "You are in no organization any more.")
+
 // Home returns the tenant that "/" leads to for a session: the active
 // organization's, else the first of the person's by name. Errors:
-// [tenancy.ErrNotFound] when the person has no organization.
+// [tenancy.ErrNotFound] when the person has no organization, and [ErrLeft] when
+// that is so because they have the session's no more.
 func (s *Service) Home(ctx context.Context, session Session) (tenancy.Tenant, error) {
 	tenants, err := s.Tenants(ctx, session.AccountID)
 	if err != nil {
@@ -217,9 +222,31 @@ func (s *Service) Home(ctx context.Context, session Session) (tenancy.Tenant, er
 		}
 	}
 	if len(tenants) == 0 {
-		return tenancy.Tenant{}, tenancy.ErrNotFound
+		return tenancy.Tenant{}, s.homeless(ctx, session)
 	}
 	return tenants[max(0, slices.IndexFunc(tenants, isActive))], nil
+}
+
+// homeless says why somebody has no tenant. What the provider knows of the session's
+// organization was asked for a moment ago, so a membership that is known and not
+// live is over, and not on its way.
+func (s *Service) homeless(ctx context.Context, session Session) error {
+	active := session.ActiveOrganization.ID
+	if active == "" {
+		return tenancy.ErrNotFound
+	}
+	live, err := s.directory.ActiveOrganizationsOf(ctx, session.AccountID)
+	if err != nil {
+		return fault.Wrap("list organizations", err)
+	}
+	ever, err := s.directory.OrganizationsOf(ctx, []string{session.AccountID})
+	if err != nil {
+		return fault.Wrap("list organizations", err)
+	}
+	if slices.Contains(ever, active) && !slices.Contains(live, active) {
+		return ErrLeft
+	}
+	return tenancy.ErrNotFound
 }
 
 // Tenants returns the tenants of the organizations that an account is a member

@@ -297,6 +297,15 @@ func TestHome(t *testing.T) {
 			t.Errorf("%s: %s, %v, want %s", name, got.ID, err, test.want)
 		}
 	}
+	// Eve's membership ends; her session does not know yet, and is not told to wait.
+	gone, err := w.Provider.RemoveMember(t.Context(), "org_new", "user_eve")
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, w, gone)
+	if _, err := w.Service.Home(t.Context(), sessionOf("user_eve", "new")); !errors.Is(err, identity.ErrLeft) {
+		t.Errorf("of somebody who left: %v", err)
+	}
 	var slugs []string
 	tenants, err := w.Service.Tenants(t.Context(), "user_bob")
 	for _, each := range tenants {

@@ -17,6 +17,7 @@ type Scoped[K comparable, S comparable, V any] struct {
 	hits, misses atomic.Int64
 
 	mu        sync.RWMutex
+	held      map[S]int    // how many changes of each scope are under way
 	clock     Ticket       // counts what was forgotten
 	forgotten map[S]Ticket // when, of each scope
 	floor     Ticket       // everything begun before is forgotten
@@ -38,6 +39,7 @@ func NewScoped[K comparable, S comparable, V any](size int, ttl time.Duration) *
 		entries: otter.Must(&otter.Options[K, entry[S, V]]{
 			MaximumSize: size, ExpiryCalculator: otter.ExpiryWriting[K, entry[S, V]](ttl),
 		}),
+		held:      map[S]int{},
 		forgotten: map[S]Ticket{},
 	}
 }
@@ -63,17 +65,36 @@ func (c *Scoped[K, S, V]) Get(key K) (value V, ok bool) {
 	return found.value, true
 }
 
-// holds reports whether nothing of scope was forgotten since begun.
+// holds reports whether nothing of scope was forgotten since begun, and nothing is
+// being changed.
 func (c *Scoped[K, S, V]) holds(scope S, begun Ticket) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return begun >= c.floor && begun >= c.forgotten[scope]
+	return c.held[scope] == 0 && begun >= c.floor && begun >= c.forgotten[scope]
 }
 
 // Put stores what was read since [Scoped.Begin] returned begun.
 func (c *Scoped[K, S, V]) Put(key K, scope S, value V, begun Ticket) {
 	if c.on.Load() && c.holds(scope, begun) {
 		c.entries.Set(key, entry[S, V]{value, scope, begun})
+	}
+}
+
+// Hold keeps nothing of a scope while it is changed, and returns nothing of it. What
+// it returns is called when the change was made; then everything of the scope is
+// forgotten. Whoever sees the change sees it from then on: a change that is visible
+// and not yet forgotten is one that is held.
+func (c *Scoped[K, S, V]) Hold(scope S) (release func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held[scope]++
+	return func() {
+		c.Forget(scope)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.held[scope]--; c.held[scope] == 0 {
+			delete(c.held, scope)
+		}
 	}
 }
 

@@ -68,8 +68,11 @@ type Changes struct {
 
 // Subscriber is told of changes. Its functions return soon.
 type Subscriber struct {
-	// Changed is told of each tenant that [DB.Announce] names.
-	Changed func(schema tenant.Schema)
+	// Changing is told of each tenant that [DB.Announce] names, before this
+	// process commits the change, and what it returns is called after: in between
+	// nobody knows which state a reader saw. Of a change that another process
+	// made, both come at once.
+	Changing func(schema tenant.Schema) (changed func())
 	// Listening is told whether other processes are heard: false while the
 	// connection is away, and true when it is there again. What they announced
 	// meanwhile is lost.
@@ -84,11 +87,24 @@ func (c *Changes) Subscribe(s Subscriber) {
 	c.subscribers = append(c.subscribers, s)
 }
 
-func (c *Changes) tell(schema tenant.Schema) {
+// tell tells of changes that have been made.
+func (c *Changes) tell(schemas ...tenant.Schema) { c.changing(schemas)() }
+
+// changing tells of changes that are being made; what it returns tells that they
+// were.
+func (c *Changes) changing(schemas []tenant.Schema) (changed func()) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
+	var then []func()
 	for _, s := range c.subscribers {
-		s.Changed(schema)
+		for _, schema := range schemas {
+			then = append(then, s.Changing(schema))
+		}
+	}
+	return func() {
+		for _, changed := range then {
+			changed()
+		}
 	}
 }
 

@@ -26,7 +26,9 @@ type hearer struct {
 func hear(db *database.DB) *hearer {
 	h := &hearer{heard: map[tenant.Schema]int{}, listening: true}
 	db.Changes().Subscribe(database.Subscriber{
-		Changed:   func(schema tenant.Schema) { h.mu.Lock(); defer h.mu.Unlock(); h.heard[schema]++ },
+		Changing: func(schema tenant.Schema) func() {
+			return func() { h.mu.Lock(); defer h.mu.Unlock(); h.heard[schema]++ }
+		},
 		Listening: func(on bool) { h.mu.Lock(); defer h.mu.Unlock(); h.listening = on },
 	})
 	return h

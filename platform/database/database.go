@@ -193,12 +193,9 @@ func (db *DB) inTx(ctx context.Context, s scope, opts *sql.TxOptions, fn func(ct
 		return err
 	}
 	done = true
-	err = Classify(withContextError(ctx, t.tx.Commit()))
 	// Of a commit that failed nobody may know whether it happened.
-	for _, schema := range t.announced.all() {
-		db.changes.tell(schema)
-	}
-	return err
+	defer db.changes.changing(t.announced.all())()
+	return Classify(withContextError(ctx, t.tx.Commit()))
 }
 
 func (db *DB) begin(ctx context.Context, s scope, opts *sql.TxOptions) (*transaction, error) {

@@ -78,7 +78,7 @@ func newService(lifecycle fx.Lifecycle, c config.Config, db *database.DB, metric
 		return service
 	}
 	admissions := cached.NewAdmissions(c.AccessCacheSize, c.AccessCacheTTL)
-	db.Changes().Subscribe(database.Subscriber{Changed: admissions.Forget, Listening: admissions.Switch})
+	db.Changes().Subscribe(database.Subscriber{Changing: admissions.Hold, Listening: admissions.Switch})
 	metrics.Cache("access", admissions.Stats)
 	lifecycle.Append(fx.StopHook(admissions.Stop))
 	service.Remember(admissions)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -126,6 +127,8 @@ func (p *Pages) welcome(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) lead(w http.ResponseWriter, r *http.Request, session identity.Session, to func(tenancy.Tenant) string) error {
 	home, err := p.service.Home(r.Context(), session)
 	switch {
+	case errors.Is(err, identity.ErrLeft):
+		return web.Render(w, p.gate.outsideTenants(r), http.StatusOK, "No organization", leftPage())
 	case fault.Is(err, fault.NotFound) && session.ActiveOrganization.ID != "":
 		w.Header().Set("Refresh", waitSeconds)
 		return web.Render(w, p.gate.outsideTenants(r), http.StatusAccepted, "One moment", waitingPage())

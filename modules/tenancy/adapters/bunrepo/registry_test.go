@@ -162,7 +162,7 @@ func TestPurge(t *testing.T) {
 		schemaOf[i] = made.Schema
 	}
 	gone := tenant.NewContext(t.Context(), schemaOf[0])
-	if _, err := db.Tenants().ExecContext(gone, `DO $$ BEGIN FOR i IN 1..200 LOOP
+	if _, err := db.Owner().ExecContext(gone, `DO $$ BEGIN FOR i IN 1..200 LOOP
 		EXECUTE format('CREATE TABLE "many %s" (id int PRIMARY KEY); CREATE VIEW "view %s" AS SELECT * FROM "many %s"', i, i, i);
 		END LOOP; END $$; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE mood AS ENUM ('good')`); err != nil {
 		t.Fatal(err)
