@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -22,6 +23,8 @@ import (
 
 	"github.com/tenonhq/tenon/platform/localpg"
 )
+
+var killRounds = flag.Int("kill-rounds", 1, "how often TestKilledUnderLoad kills PostgreSQL; the server twice as often")
 
 // TestKilledUnderLoad kills the server and its worker, as one process, and then
 // PostgreSQL, with SIGKILL at random moments, while people write and organizations
@@ -53,7 +56,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	}
 	var made []*clerk.Organization
 	group.Go(func() {
-		for n := 0; ctx.Err() == nil && n < 40; n++ {
+		for n := 0; ctx.Err() == nil && n < 20; n++ {
 			name, slug := fmt.Sprint("Made ", n), fmt.Sprint("made-", n)
 			// Clerk is not what is killed.
 			o, err := p.organizations.Create(context.WithoutCancel(ctx), &organization.CreateParams{Name: &name, Slug: &slug, CreatedBy: &ada.ID})
@@ -73,13 +76,13 @@ func TestKilledUnderLoad(t *testing.T) {
 		before := l.kept()
 		eventually(t, "acknowledged writes", func() bool { return l.kept() >= before+more })
 	}
-	for range 4 {
+	for range 2 * *killRounds {
 		acknowledged(5)
 		time.Sleep(rand.N(100 * time.Millisecond)) // a random moment is what it is about
 		server.kill(t)
 		server.start(t)
 	}
-	for range 2 {
+	for range *killRounds {
 		acknowledged(5)
 		time.Sleep(rand.N(100 * time.Millisecond))
 		killPostgres(t, postgres)
