@@ -48,11 +48,11 @@ func TestNightly(t *testing.T) {
 		count(time.Hour, 2)
 
 		// While the provider is away it is tried again and again.
-		w.Provider.Err = fault.New(fault.Unavailable, "away")
+		w.Provider.Fail(fault.New(fault.Unavailable, "away"))
 		if latest := count(24*time.Hour, 3); !latest.FinishedAt.IsZero() {
 			t.Errorf("got %+v", latest)
 		}
-		w.Provider.Err = nil
+		w.Provider.Fail(nil)
 		if latest := count(10*time.Minute, 3); latest.FinishedAt.IsZero() {
 			t.Errorf("got %+v", latest)
 		}

@@ -328,7 +328,7 @@ func TestTheProviderRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.Provider.Err = refusal
+		w.Provider.Fail(refusal)
 		_, roleErr := w.Roster.ChangeRole(ctx, access, "user_bob", "admin")
 		_, transferErr := w.Roster.Transfer(ctx, access, "user_bob")
 		_, inviteErr := w.Roster.Invite(ctx, access, identity.InvitationDraft{Email: "x@example.com", Role: "member"})

@@ -201,7 +201,7 @@ func TestEnterDoesNotWaitForWebhooks(t *testing.T) {
 	t.Run("and the provider is away", func(t *testing.T) {
 		t.Parallel()
 		w := identitytest.NewWorld()
-		w.Provider.Err = fault.New(fault.Unavailable, "The identity provider cannot be reached.")
+		w.Provider.Fail(fault.New(fault.Unavailable, "The identity provider cannot be reached."))
 		if _, _, err := w.Service.Enter(t.Context(), sessionOf("user_ada", "acme"), "acme"); !fault.Is(err, fault.Unavailable) {
 			t.Errorf("got %v, want what says to try again instead of a 404", err)
 		}
@@ -214,7 +214,7 @@ func TestNobodyMakesUsAskAboutOthers(t *testing.T) {
 	t.Parallel()
 	w := identitytest.NewWorld()
 	apply(t, w, acme(), identity.Observation{Memberships: []identity.Membership{{ID: "orgmem_2", DeletedAt: founded.Add(time.Hour)}}})
-	w.Provider.Err = fault.New(fault.Unavailable, "was asked")
+	w.Provider.Fail(fault.New(fault.Unavailable, "was asked"))
 	for name, test := range map[string]struct {
 		session identity.Session
 		slug    string
@@ -415,7 +415,7 @@ func TestOnboardingRefuses(t *testing.T) {
 			t.Errorf("%.60q: fields %q, %v", profile, got, err)
 		}
 	}
-	w.Provider.Err = fault.New(fault.RateLimited, "Slow down.").WithRetryAfter(time.Second)
+	w.Provider.Fail(fault.New(fault.RateLimited, "Slow down.").WithRetryAfter(time.Second))
 	if _, err := w.Service.CompleteOnboarding(ctx, access, identity.Profile{FirstName: "Robert", Phone: "110"}); !fault.Is(err, fault.RateLimited) {
 		t.Errorf("got %v", err)
 	}

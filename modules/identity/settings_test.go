@@ -100,11 +100,11 @@ func TestAnOrganizationIsDeletedOnceItIsNamed(t *testing.T) {
 			t.Errorf("%q: %v", typed, err)
 		}
 	}
-	w.Provider.Err = fault.New(fault.Unavailable, "Away.")
+	w.Provider.Fail(fault.New(fault.Unavailable, "Away."))
 	if err := w.Settings.Delete(ctx, access, "acme"); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("without a provider: %v", err)
 	}
-	w.Provider.Err = nil
+	w.Provider.Fail(nil)
 	in(t, w, "user_ada") // still gets in
 	for range 2 {        // the second time it is gone at the provider
 		if err := w.Settings.Delete(ctx, access, " acme "); err != nil {

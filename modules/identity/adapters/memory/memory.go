@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tenonhq/tenon/modules/identity"
@@ -626,8 +627,7 @@ func (r *Reconciliations) Latest(ctx context.Context) (identity.Reconciliation, 
 // Provider answers from a directory that tests fill.
 type Provider struct {
 	*Directory
-	// Err, when set, is what every call fails with.
-	Err error
+	failure atomic.Pointer[error]
 
 	invitations []sentInvitation // the oldest first
 }
@@ -639,6 +639,16 @@ type sentInvitation struct {
 
 // NewProvider returns a provider that knows nobody.
 func NewProvider() *Provider { return &Provider{Directory: NewDirectory()} }
+
+// Fail makes every call fail with err from now on, or work again with nil.
+func (p *Provider) Fail(err error) { p.failure.Store(&err) }
+
+func (p *Provider) failing() error {
+	if err := p.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
 
 var errUnknown = fault.New(fault.NotFound, "The identity provider does not know that.")
 
@@ -658,8 +668,8 @@ func (p *Provider) Observe(ctx context.Context, organizationID, accountID string
 
 // ObserveAccount implements [identity.Provider].
 func (p *Provider) ObserveAccount(ctx context.Context, accountID string) (identity.Observation, error) {
-	if p.Err != nil {
-		return identity.Observation{}, p.Err
+	if err := p.failing(); err != nil {
+		return identity.Observation{}, err
 	}
 	accounts, err := p.Accounts(ctx, []string{accountID})
 	if err != nil {
@@ -682,7 +692,7 @@ func (p *Provider) ObserveAccount(ctx context.Context, accountID string) (identi
 
 // ListOrganizations implements [identity.Provider].
 func (p *Provider) ListOrganizations(ctx context.Context, offset, limit int) ([]identity.Organization, error) {
-	if err := cmp.Or(p.Err, ctx.Err()); err != nil {
+	if err := cmp.Or(p.failing(), ctx.Err()); err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
@@ -697,8 +707,8 @@ func (p *Provider) ListOrganizations(ctx context.Context, offset, limit int) ([]
 
 // ObserveOrganization implements [identity.Provider].
 func (p *Provider) ObserveOrganization(ctx context.Context, organizationID string) (identity.Organization, error) {
-	if p.Err != nil {
-		return identity.Organization{}, p.Err
+	if err := p.failing(); err != nil {
+		return identity.Organization{}, err
 	}
 	found, err := p.Organizations(ctx, []string{organizationID})
 	if err == nil && (len(found) == 0 || found[0].Deleted()) {
@@ -733,8 +743,8 @@ func (p *Provider) ObserveMembers(ctx context.Context, organizationID string) (i
 
 // ObserveAccounts implements [identity.Provider].
 func (p *Provider) ObserveAccounts(ctx context.Context, ids []string) ([]identity.Account, error) {
-	if p.Err != nil {
-		return nil, p.Err
+	if err := p.failing(); err != nil {
+		return nil, err
 	}
 	accounts, err := p.Accounts(ctx, ids)
 	return slices.DeleteFunc(accounts, identity.Account.Deleted), err
@@ -830,7 +840,7 @@ func (p *Provider) RemoveMember(ctx context.Context, organizationID, accountID s
 
 // Invitations implements [identity.Provider].
 func (p *Provider) Invitations(ctx context.Context, organizationID string) ([]identity.Invitation, error) {
-	if err := cmp.Or(p.Err, ctx.Err()); err != nil {
+	if err := cmp.Or(p.failing(), ctx.Err()); err != nil {
 		return nil, err
 	}
 	p.mu.Lock()

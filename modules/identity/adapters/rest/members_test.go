@@ -189,7 +189,7 @@ func TestTheProvidersTroubleWithMembersIsTold(t *testing.T) {
 	t.Parallel()
 	s := newStaff(t)
 	for kind, status := range map[fault.Kind]int{fault.Unavailable: 503, fault.RateLimited: 429, fault.Internal: 500} {
-		s.world.Provider.Err = fault.New(kind, "Slow down.").WithRetryAfter(3 * time.Second)
+		s.world.Provider.Fail(fault.New(kind, "Slow down.").WithRetryAfter(3 * time.Second))
 		for _, a := range []answer{
 			s.expect(t, status, "ada", "PATCH", members+"/user_bob", `{"role": "admin"}`),
 			s.expect(t, status, "ada", "DELETE", members+"/user_bob", ""),

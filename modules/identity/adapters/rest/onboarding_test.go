@@ -230,7 +230,7 @@ func TestTheProvidersTroubleIsTold(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	for kind, status := range map[fault.Kind]int{fault.Unavailable: 503, fault.RateLimited: 429, fault.Internal: 500} {
-		s.world.Provider.Err = fault.New(kind, "Slow down.").WithRetryAfter(3 * time.Second)
+		s.world.Provider.Fail(fault.New(kind, "Slow down.").WithRetryAfter(3 * time.Second))
 		if a := s.post(t, "user_bob", onboarding, "application/json", `{"first_name": "Robert", "phone": "110"}`); a.status != status {
 			t.Errorf("%v: %d %s", kind, a.status, a.text)
 		}

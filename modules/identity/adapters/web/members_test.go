@@ -190,7 +190,7 @@ func TestMembersWhileTheProviderIsAway(t *testing.T) {
 	t.Parallel()
 	s := newStaff(t)
 	for kind, status := range map[fault.Kind]int{fault.RateLimited: 429, fault.Unavailable: 503} {
-		s.Provider.Err = fault.New(kind, "The provider wants a rest.").WithRetryAfter(3 * time.Second)
+		s.Provider.Fail(fault.New(kind, "The provider wants a rest.").WithRetryAfter(3 * time.Second))
 		contains(t, expect(t, s.send(ada, "GET", "/acme/members", nil), 200, ""), "Bob Example", "The invitations cannot be shown right now", "The provider wants a rest.")
 		w := s.send(ada, "POST", "/acme/members/invite", url.Values{"email": {"new@example.com"}, "role": {"admin"}})
 		contains(t, expect(t, w, status, ""), "The provider wants a rest.", `value="new@example.com"`, `value="admin" selected`)

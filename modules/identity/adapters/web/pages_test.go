@@ -364,9 +364,9 @@ func TestANewOrganizationIsWaitedFor(t *testing.T) {
 			t.Errorf("%s: %v %s", path, w.Header(), body)
 		}
 	}
-	s.Provider.Err = fault.New(fault.Unavailable, "")
+	s.Provider.Fail(fault.New(fault.Unavailable, ""))
 	expect(t, s.send(ada+"@org_acme", "GET", "/onboarding", nil), 503, "")
-	s.Provider.Err = nil
+	s.Provider.Fail(nil)
 	if err := s.Provider.Put(t.Context(), organization("acme", ada)); err != nil {
 		t.Fatal(err)
 	}
@@ -438,7 +438,7 @@ func TestOnboarding(t *testing.T) {
 func TestOnboardingWhenTheProviderIsAway(t *testing.T) {
 	t.Parallel()
 	s := newCompany(t)
-	s.Provider.Err = fault.New(fault.RateLimited, "").WithRetryAfter(3 * time.Second)
+	s.Provider.Fail(fault.New(fault.RateLimited, "").WithRetryAfter(3 * time.Second))
 	w := s.send(bob, "POST", "/acme/onboarding", url.Values{"first_name": {"Robert"}})
 	if body := expect(t, w, 429, ""); w.Header().Get("Retry-After") != "3" || !strings.Contains(body, "Wait 3 seconds") {
 		t.Errorf("%v %s", w.Header(), body)

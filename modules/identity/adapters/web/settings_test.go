@@ -21,10 +21,10 @@ func TestSettingsPage(t *testing.T) {
 
 	page = expect(t, s.send(ada, "POST", "/acme/settings", url.Values{"name": {"<script>x\u202e"}, "slug": {"admin"}}), 422, "")
 	contains(t, page, "Use letters that can be printed.", "This word is reserved.", "&lt;script&gt;x", `value="admin"`, "-<script>x")
-	s.Provider.Err = fault.New(fault.Unavailable, "The provider is away.")
+	s.Provider.Fail(fault.New(fault.Unavailable, "The provider is away."))
 	page = expect(t, s.send(ada, "POST", "/acme/settings", url.Values{"name": {"Acme Sons"}, "slug": {"acme"}}), 503, "")
 	contains(t, page, "The provider is away.", `value="Acme Sons"`)
-	s.Provider.Err = nil
+	s.Provider.Fail(nil)
 	expect(t, s.send(ada, "POST", "/acme/settings", url.Values{"name": {"Acme Sons"}, "slug": {"acme-sons"}}), 303, "/acme-sons/settings")
 	contains(t, expect(t, s.send(ada, "GET", "/acme-sons/settings", nil), 200, ""), `value="Acme Sons"`, `value="acme-sons"`)
 }
@@ -35,9 +35,9 @@ func TestDeletionOfAnOrganization(t *testing.T) {
 	contains(t, expect(t, s.send(ada, "GET", "/acme/settings/delete", nil), 200, ""), `name="confirmation"`)
 	page := expect(t, s.send(ada, "POST", "/acme/settings/delete", url.Values{"confirmation": {"acm"}}), 422, "")
 	contains(t, page, "exactly as it is shown")
-	s.Provider.Err = fault.New(fault.Unavailable, "The provider is away.")
+	s.Provider.Fail(fault.New(fault.Unavailable, "The provider is away."))
 	expect(t, s.send(ada, "POST", "/acme/settings/delete", url.Values{"confirmation": {"acme"}}), 303, "/acme/settings")
-	s.Provider.Err = nil
+	s.Provider.Fail(nil)
 	expect(t, s.send(ada, "POST", "/acme/settings/delete", url.Values{"confirmation": {"acme"}}), 303, "/")
 	if found, err := s.Tenants.Get(t.Context(), "org_acme"); err != nil || !found.Deleted() {
 		t.Errorf("the tenant is %+v, %v", found, err)
