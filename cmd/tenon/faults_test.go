@@ -388,10 +388,10 @@ func reset(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// TestDatabaseGoneAndBack cuts every connection to the database under load, leaves
-// it away for a while, and mends it, several times.
-func TestDatabaseGoneAndBack(t *testing.T) {
-	p := startProduct(t, "--no-seed")
+// startOnCable runs one more instance of p's application, whose way to the database
+// can be cut.
+func startOnCable(t *testing.T, p *product) (*instance, *cable) {
+	t.Helper()
 	database, err := url.Parse(p.DatabaseURL)
 	if err != nil {
 		t.Fatal(err)
@@ -400,6 +400,14 @@ func TestDatabaseGoneAndBack(t *testing.T) {
 	database.Host = c.listener.Addr().String()
 	i := startInstance(t, p, "DATABASE_URL="+database.String())
 	eventually(t, "the instance", i.ready)
+	return i, c
+}
+
+// TestDatabaseGoneAndBack cuts every connection to the database under load, leaves
+// it away for a while, and mends it, several times.
+func TestDatabaseGoneAndBack(t *testing.T) {
+	p := startProduct(t, "--no-seed")
+	i, c := startOnCable(t, p)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -11,7 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v3"
 	"golang.org/x/sync/errgroup"
 
@@ -90,10 +89,12 @@ func (p seedPlan) run(ctx context.Context, s surroundings) error {
 	}
 	defer pool.Close()
 	tenants := tenancy.NewService(bunrepo.NewRegistry(db), engine, db)
-	sync := identity.NewSync(db, identityrepo.NewDirectory(db), identityrepo.NewMembers(db), tenants)
+	identities := identity.NewSync(db, identityrepo.NewDirectory(db), identityrepo.NewMembers(db), tenants)
 
 	began := time.Now()
-	report := newSeedProgress(s, p.tenants)
+	report := newProgress(s.stderr)
+	var counting sync.Mutex // the report is for one goroutine at a time
+	made := 0
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(p.workers)
 	for n := range p.tenants {
@@ -101,15 +102,18 @@ func (p seedPlan) run(ctx context.Context, s surroundings) error {
 			break
 		}
 		group.Go(func() error {
-			if err := p.tenant(working, n, tenants, sync, pool); err != nil {
+			if err := p.tenant(working, n, tenants, identities, pool); err != nil {
 				return fmt.Errorf("tenant %d: %w", n, err)
 			}
-			report.done()
+			counting.Lock()
+			defer counting.Unlock()
+			made++
+			report.show(made, p.tenants, "Seeding", "0 failed")
 			return nil
 		})
 	}
 	err = group.Wait()
-	made := report.finish()
+	report.finish()
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -203,45 +207,4 @@ func (p seedPlan) copyProjects(ctx context.Context, pool *pgxpool.Pool, schema t
 		}, nil
 	}))
 	return err
-}
-
-// seedProgress shows how far a seeding is: a bar on a terminal, lines otherwise.
-type seedProgress struct {
-	surroundings
-
-	mu    sync.Mutex
-	n     int
-	total int
-	bar   *progressbar.ProgressBar
-}
-
-func newSeedProgress(s surroundings, total int) *seedProgress {
-	p := &seedProgress{surroundings: s, total: total}
-	if isTerminal(s.stderr) {
-		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(s.stderr), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
-			progressbar.OptionSetItsString("tenants"), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
-	}
-	return p
-}
-
-func (p *seedProgress) done() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.n++
-	switch {
-	case p.bar != nil:
-		_ = p.bar.Add(1) // what cannot be drawn is not worth failing for
-	case p.n%plainStep == 0:
-		fmt.Fprintf(p.stderr, "%d of %d tenants\n", p.n, p.total)
-	}
-}
-
-// finish returns how many are done.
-func (p *seedProgress) finish() int {
-	if p.bar != nil {
-		_ = p.bar.Finish() // as above
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.n
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"net/http"
-	"net/url"
 	"runtime"
 	"testing"
 	"time"
@@ -17,14 +16,7 @@ var soakFor = flag.Duration("soak", 4*time.Second, "how long TestSoakLeaksNothin
 // end.
 func TestSoakLeaksNothing(t *testing.T) {
 	p := startProduct(t, "--no-seed")
-	database, err := url.Parse(p.DatabaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := newCable(t, database.Host)
-	database.Host = c.listener.Addr().String()
-	i := startInstance(t, p, "DATABASE_URL="+database.String())
-	eventually(t, "the instance", i.ready)
+	i, c := startOnCable(t, p)
 	ada := p.newUser(t, "Ada")
 	acme := p.newOrganization(t, "Acme", "acme", ada)
 	p.token(t, ada, acme)

@@ -237,14 +237,3 @@ func (m *Metrics) Handler() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	return mux
 }
-
-// Names returns the names of all metrics that have a value now, for tests that
-// hold dashboards and alerts against them.
-func (m *Metrics) Names() ([]string, error) {
-	families, err := m.registry.Gather()
-	var names []string
-	for _, family := range families {
-		names = append(names, family.GetName())
-	}
-	return names, err
-}
