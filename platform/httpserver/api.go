@@ -227,6 +227,19 @@ func Guard(check func(context.Context) error) func(huma.Context, func(huma.Conte
 	}
 }
 
+// GuardValue is [Guard] whose check finds what the operation is about by the path's
+// parameters; the handler's context has it under key.
+func GuardValue[T any](key any, find func(ctx context.Context, param func(name string) string) (T, error)) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		value, err := find(ctx.Context(), ctx.Param)
+		if err != nil {
+			writeHumaError(ctx, err)
+			return
+		}
+		next(huma.WithValue(ctx, key, value))
+	}
+}
+
 func writeHumaError(ctx huma.Context, err error) {
 	r, w := humachi.Unwrap(ctx)
 	errorsFrom(r.Context()).Write(w, r, err)

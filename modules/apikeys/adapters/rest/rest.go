@@ -86,11 +86,11 @@ func Register(to huma.API, service *apikeys.Service) {
 		status: http.StatusCreated, errors: []int{http.StatusConflict}, confidential: withoutKey,
 	}, api.create)
 	register(to, operation{
-		id: "get-api-key", method: http.MethodGet, path: keyPath, authorize: api.mayManage,
+		id: "get-api-key", method: http.MethodGet, path: keyPath, authorize: api.mayManage(),
 		summary: "Get an API key", description: "Gets what is known about a key, without the key itself.",
 	}, api.get)
 	register(to, operation{
-		id: "revoke-api-key", method: http.MethodDelete, path: keyPath, authorize: api.mayManage,
+		id: "revoke-api-key", method: http.MethodDelete, path: keyPath, authorize: api.mayManage(),
 		summary: "Revoke an API key", description: "The key is not valid any more when you have the answer.", status: http.StatusNoContent,
 	}, api.revoke)
 }
@@ -125,14 +125,10 @@ func may(check func(identity.Actor) error) func(huma.Context, func(huma.Context)
 
 // mayManage lets those pass who may do something to the key in the path, and hands
 // the key on.
-func (a *api) mayManage(ctx huma.Context, next func(huma.Context)) {
-	httpserver.Guard(func(c context.Context) error {
-		key, err := a.service.Key(c, accessOf(c), ctx.Param(keyParam))
-		if err == nil {
-			ctx = huma.WithValue(ctx, keyContext{}, key)
-		}
-		return err
-	})(ctx, func(huma.Context) { next(ctx) })
+func (a *api) mayManage() func(huma.Context, func(huma.Context)) {
+	return httpserver.GuardValue(keyContext{}, func(ctx context.Context, param func(string) string) (apikeys.Key, error) {
+		return a.service.Key(ctx, accessOf(ctx), param(keyParam))
+	})
 }
 
 type keyContext struct{}

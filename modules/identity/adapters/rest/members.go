@@ -102,7 +102,7 @@ func registerMembers(to huma.API, roster *identity.Roster) {
 		status: http.StatusCreated, errors: []int{http.StatusConflict},
 	}, api.invite)
 	register(to, operation{
-		id: "get-invitation", method: http.MethodGet, path: invitationPath, authorize: api.mayManageInvitation,
+		id: "get-invitation", method: http.MethodGet, path: invitationPath, authorize: api.mayManageInvitation(),
 		summary: "Get an invitation", description: "Gets an invitation that was not answered yet.",
 	}, api.getInvitation)
 	// Whether it is there is asked later: a repetition under an Idempotency-Key
@@ -113,7 +113,7 @@ func registerMembers(to huma.API, roster *identity.Roster) {
 		status: http.StatusCreated, errors: []int{http.StatusConflict},
 	}, api.resend)
 	register(to, operation{
-		id: "revoke-invitation", method: http.MethodDelete, path: invitationPath, authorize: api.mayManageInvitation,
+		id: "revoke-invitation", method: http.MethodDelete, path: invitationPath, authorize: api.mayManageInvitation(),
 		summary: "Revoke an invitation", description: "The link in its email stops working." + provider, status: http.StatusNoContent,
 	}, api.revoke)
 }
@@ -153,14 +153,10 @@ func mayDo(check func(context.Context, identity.Actor, string) (identity.Member,
 
 // mayManageInvitation lets those pass who may do something to the invitation in
 // the path.
-func (a *memberAPI) mayManageInvitation(ctx huma.Context, next func(huma.Context)) {
-	httpserver.Guard(func(c context.Context) error {
-		invitation, err := a.roster.Invitation(c, accessOf(c), ctx.Param("invitation"))
-		if err == nil {
-			ctx = huma.WithValue(ctx, invitationKey{}, invitation)
-		}
-		return err
-	})(ctx, func(huma.Context) { next(ctx) })
+func (a *memberAPI) mayManageInvitation() func(huma.Context, func(huma.Context)) {
+	return httpserver.GuardValue(invitationKey{}, func(ctx context.Context, param func(string) string) (identity.Invitation, error) {
+		return a.roster.Invitation(ctx, accessOf(ctx), param("invitation"))
+	})
 }
 
 type invitationKey struct{}

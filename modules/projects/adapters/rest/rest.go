@@ -83,15 +83,9 @@ func may(check func(identity.Actor) error) func(huma.Context, func(huma.Context)
 // mayDo returns a middleware that lets those pass who may do action to the
 // project in the path, and hands the project on.
 func (a *api) mayDo(action projects.Action) func(huma.Context, func(huma.Context)) {
-	return func(ctx huma.Context, next func(huma.Context)) {
-		httpserver.Guard(func(c context.Context) error {
-			project, err := a.service.Authorize(c, actorOf(c), ctx.Param(projectParam), action)
-			if err == nil {
-				ctx = huma.WithValue(ctx, projectKey{}, project)
-			}
-			return err
-		})(ctx, func(huma.Context) { next(ctx) })
-	}
+	return httpserver.GuardValue(projectKey{}, func(ctx context.Context, param func(string) string) (projects.Project, error) {
+		return a.service.Authorize(ctx, actorOf(ctx), param(projectParam), action)
+	})
 }
 
 type projectKey struct{}
