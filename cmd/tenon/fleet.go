@@ -31,20 +31,9 @@ type fleet struct {
 // withFleet gives a command the fleet. What the engine refuses as a mistake of
 // the command line is one.
 func withFleet(ctx context.Context, s surroundings, work func(f *fleet) error) error {
-	db, url, closeDB, err := openOperatorDatabase(ctx, s)
-	if err != nil {
-		return err
-	}
-	defer closeDB()
-	direct := variable(s.environ, "DATABASE_DIRECT_URL")
-	if direct == "" {
-		direct = url
-	}
-	engine, err := newOperatorEngine(s, db, migrate.WithDirectURL(direct))
-	if err != nil {
-		return err
-	}
-	err = work(&fleet{surroundings: s, engine: engine, direct: direct})
+	err := withOperator(ctx, s, func(o operator) error {
+		return work(&fleet{surroundings: s, engine: o.engine, direct: o.direct})
+	})
 	if refused, ok := errors.AsType[*fault.Error](err); ok && refused.Kind == fault.Invalid {
 		var mistakes []string
 		for _, field := range refused.Fields {

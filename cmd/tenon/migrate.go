@@ -15,6 +15,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tenonhq/tenon/migrations"
+	"github.com/tenonhq/tenon/modules/tenancy"
+	"github.com/tenonhq/tenon/modules/tenancy/adapters/bunrepo"
 	"github.com/tenonhq/tenon/platform/database"
 	"github.com/tenonhq/tenon/platform/localpg"
 	"github.com/tenonhq/tenon/platform/migrate"
@@ -169,6 +171,35 @@ func newOperatorEngine(s surroundings, db *database.DB, options ...migrate.Optio
 		return newEngine(db, roles, options...)
 	}
 	return nil, usageError("TENANT_ROLES is not valid; want on, off or auto")
+}
+
+// operator is what operators' commands work with.
+type operator struct {
+	db     *database.DB
+	engine *migrate.Engine
+	// url leads to the database, direct to it without a pooler, if the operator
+	// did as told.
+	url, direct string
+}
+
+// withOperator gives a command the database and what migrates it.
+func withOperator(ctx context.Context, s surroundings, work func(o operator) error) error {
+	db, url, closeDB, err := openOperatorDatabase(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer closeDB()
+	direct := cmp.Or(variable(s.environ, "DATABASE_DIRECT_URL"), url)
+	engine, err := newOperatorEngine(s, db, migrate.WithDirectURL(direct))
+	if err != nil {
+		return err
+	}
+	return work(operator{db: db, engine: engine, url: url, direct: direct})
+}
+
+// tenancy returns the tenants' use cases.
+func (o operator) tenancy() *tenancy.Service {
+	return tenancy.NewService(bunrepo.NewRegistry(o.db), o.engine, o.db)
 }
 
 // rolesMode is what TENANT_ROLES says to a command.

@@ -16,7 +16,6 @@ import (
 	identitybun "github.com/tenonhq/tenon/modules/identity/adapters/bunrepo"
 	identityclerk "github.com/tenonhq/tenon/modules/identity/adapters/clerk"
 	"github.com/tenonhq/tenon/modules/tenancy"
-	"github.com/tenonhq/tenon/modules/tenancy/adapters/bunrepo"
 	"github.com/tenonhq/tenon/platform/database"
 )
 
@@ -45,19 +44,10 @@ func withClerk(ctx context.Context, s surroundings, why string, work func(config
 	if u, err := url.Parse(address); err != nil || u.Host == "" {
 		return usageError("CLERK_API_URL is not valid; want an http or https origin, such as https://api.clerk.com")
 	}
-	db, closeDB, err := operatorDatabase(ctx, s)
-	if err != nil {
-		return err
-	}
-	defer closeDB()
-	engine, err := newOperatorEngine(s, db)
-	if err != nil {
-		return err
-	}
 	config := clerk.BackendConfig{
 		URL: clerk.String(address + "/v1"), Key: &key, HTTPClient: &http.Client{Timeout: 10 * time.Second},
 	}
-	return work(config, db, tenancy.NewService(bunrepo.NewRegistry(db), engine, db))
+	return withOperator(ctx, s, func(o operator) error { return work(config, o.db, o.tenancy()) })
 }
 
 // withOrganizations gives a command the organizations at Clerk.

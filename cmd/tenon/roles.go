@@ -205,16 +205,7 @@ func rolesCommand(s surroundings) *cli.Command {
 
 // withRoles gives a command the engine that knows roles.
 func withRoles(ctx context.Context, s surroundings, work func(engine *migrate.Engine, mode migrate.Roles) error) error {
-	db, closeDB, err := operatorDatabase(ctx, s)
-	if err != nil {
-		return err
-	}
-	defer closeDB()
-	engine, err := newOperatorEngine(s, db)
-	if err != nil {
-		return err
-	}
-	return work(engine, rolesMode(s))
+	return withOperator(ctx, s, func(o operator) error { return work(o.engine, rolesMode(s)) })
 }
 
 func (s surroundings) finishRoles(result migrate.RolesResult, outcome string, err error) error {

@@ -17,7 +17,6 @@ import (
 	"github.com/tenonhq/tenon/modules/identity"
 	identityrepo "github.com/tenonhq/tenon/modules/identity/adapters/bunrepo"
 	"github.com/tenonhq/tenon/modules/tenancy"
-	"github.com/tenonhq/tenon/modules/tenancy/adapters/bunrepo"
 	"github.com/tenonhq/tenon/platform/tenant"
 )
 
@@ -66,19 +65,14 @@ type seedPlan struct {
 }
 
 func (p seedPlan) run(ctx context.Context, s surroundings) error {
-	db, url, closeDB, err := openOperatorDatabase(ctx, s)
-	if err != nil {
+	return withOperator(ctx, s, func(o operator) error { return p.fill(ctx, s, o) })
+}
+
+func (p seedPlan) fill(ctx context.Context, s surroundings, o operator) error {
+	if err := o.engine.Check(ctx); err != nil {
 		return err
 	}
-	defer closeDB()
-	engine, err := newOperatorEngine(s, db)
-	if err != nil {
-		return err
-	}
-	if err := engine.Check(ctx); err != nil {
-		return err
-	}
-	config, err := pgxpool.ParseConfig(url)
+	config, err := pgxpool.ParseConfig(o.url)
 	if err != nil {
 		return cli.Exit("DATABASE_URL: it is not valid", exitUsage)
 	}
@@ -88,8 +82,8 @@ func (p seedPlan) run(ctx context.Context, s surroundings) error {
 		return err
 	}
 	defer pool.Close()
-	tenants := tenancy.NewService(bunrepo.NewRegistry(db), engine, db)
-	identities := identity.NewSync(db, identityrepo.NewDirectory(db), identityrepo.NewMembers(db), tenants)
+	tenants := o.tenancy()
+	identities := identity.NewSync(o.db, identityrepo.NewDirectory(o.db), identityrepo.NewMembers(o.db), tenants)
 
 	began := time.Now()
 	report := newProgress(s.stderr)

@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/tenonhq/tenon/modules/tenancy"
-	"github.com/tenonhq/tenon/modules/tenancy/adapters/bunrepo"
 	"github.com/tenonhq/tenon/platform/fault"
 )
 
@@ -39,16 +38,7 @@ func tenantsCommand(s surroundings) *cli.Command {
 
 // withTenancy gives a command the tenants' use cases.
 func withTenancy(ctx context.Context, s surroundings, work func(service *tenancy.Service) error) error {
-	db, closeDB, err := operatorDatabase(ctx, s)
-	if err != nil {
-		return err
-	}
-	defer closeDB()
-	engine, err := newOperatorEngine(s, db)
-	if err != nil {
-		return err
-	}
-	return work(tenancy.NewService(bunrepo.NewRegistry(db), engine, db))
+	return withOperator(ctx, s, func(o operator) error { return work(o.tenancy()) })
 }
 
 // tenantState is what a tenant is, in a word.
