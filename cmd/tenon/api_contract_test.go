@@ -48,7 +48,7 @@ func contract(execute func(t *testing.T, statement string)) map[string][]exchang
 	return map[string][]exchange{
 		"list-projects": {
 			{status: 200, as: "owner"},
-			{status: 200, as: "viewer", query: "q=a&status=active&created_by=user_x&sort=-name&limit=1"},
+			{status: 200, as: "viewer", query: "q=a&status=active&is_public=true&created_by=user_x&sort=-name&limit=1"},
 			{status: 400, as: "owner", query: "q=%00", undocumented: true},
 			{status: 401},
 			{status: 403, as: "owner", tenant: "frozen"},

@@ -27,6 +27,8 @@ type Filter struct {
 	Search string
 	// Status is "" for every status.
 	Status Status
+	// Public leaves out private projects, or public ones; nil leaves out neither.
+	Public *bool
 	// CreatedBy is the id of a member, "" for everybody.
 	CreatedBy string
 }

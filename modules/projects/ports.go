@@ -16,6 +16,15 @@ type Repository interface {
 	List(ctx context.Context, scope Scope, listing Listing) ([]Project, error)
 	// BySlug returns one project. Errors: [ErrNotFound].
 	BySlug(ctx context.Context, scope Scope, slug Slug) (Project, error)
+	// BySlugs returns those of the projects that there are, in no particular
+	// order.
+	BySlugs(ctx context.Context, scope Scope, slugs []Slug) ([]Project, error)
+	// ByID returns one project, whatever its slug is by now. Errors:
+	// [ErrNotFound].
+	ByID(ctx context.Context, scope Scope, id int64) (Project, error)
+	// Makers returns the ids of the members who made the projects of scope, those
+	// who made most first, at most limit.
+	Makers(ctx context.Context, scope Scope, limit int) ([]string, error)
 	// Insert adds a project, whose ID and times it decides, and returns it.
 	// Errors: [ErrSlugTaken], after which a transaction can go on.
 	Insert(ctx context.Context, p Project) (Project, error)
@@ -27,6 +36,12 @@ type Repository interface {
 	// returns it as it was. Errors: [ErrNotFound] also for a project in another
 	// version.
 	Delete(ctx context.Context, scope Scope, slug Slug, versions Versions) (Project, error)
+	// SetStatus gives a status to those of the projects that have another one, in
+	// one step, and returns these as they are then, each in a version of its own.
+	SetStatus(ctx context.Context, scope Scope, slugs []Slug, status Status) ([]Project, error)
+	// DeleteAll removes those of the projects that there are, in one step, and
+	// returns them as they were.
+	DeleteAll(ctx context.Context, scope Scope, slugs []Slug) ([]Project, error)
 	// Summarize counts the projects of scope, those that the member with
 	// accountID made among them, and returns the newest ones, at most recent.
 	Summarize(ctx context.Context, scope Scope, accountID string, recent int) (Summary, error)

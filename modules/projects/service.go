@@ -56,6 +56,26 @@ func (s *Service) Get(ctx context.Context, actor identity.Actor, slug string) (P
 	return s.Authorize(ctx, actor, slug, ActionView)
 }
 
+// Current returns the project that version is a state of, as it is now, whatever
+// URLs name it by now. Errors: [ErrNotFound].
+func (s *Service) Current(ctx context.Context, actor identity.Actor, version Version) (Project, error) {
+	project, err := s.repository.ByID(ctx, ScopeOf(actor, ActionView), version.id)
+	return project, fault.Wrap("get project", err)
+}
+
+// maxMakers bounds a list to choose somebody from.
+const maxMakers = 200
+
+// Makers returns the ids of the members who made the projects that the actor may
+// see: those who made most first, at most 200. Errors: [identity.ErrForbidden].
+func (s *Service) Makers(ctx context.Context, actor identity.Actor) ([]string, error) {
+	if err := s.AuthorizeList(actor); err != nil {
+		return nil, err
+	}
+	makers, err := s.repository.Makers(ctx, ScopeOf(actor, ActionView), maxMakers)
+	return makers, fault.Wrap("list the makers of projects", err)
+}
+
 // Authorize returns the project that URLs name slug if the actor may do action
 // to it. Adapters ask it before they look at what else was sent, so that
 // nobody learns from a refused value what they may not know. Errors:

@@ -43,6 +43,10 @@ func RunRepository(t *testing.T, newFixture func(t *testing.T) Fixture) {
 		"a search takes every character as it is":     suite.searched,
 		"a summary counts what the scope holds":       suite.summarized,
 		"numbered slugs are found by their stem":      suite.numbered,
+		"several projects are found at once":          suite.several,
+		"several projects get a status at once":       suite.statusOfSeveral,
+		"several projects are deleted at once":        suite.deletedAtOnce,
+		"makers are told, those of most first":        suite.makers,
 		"tenants are apart":                           suite.apart,
 		"no tenant, no statement":                     suite.noTenant,
 		"a cancelled context changes nothing":         suite.cancelled,
@@ -332,7 +336,7 @@ func (s suite) raceForVersion(t *testing.T) {
 func (s suite) filtered(t *testing.T) {
 	apollo, gemini, mercury := NewProject("apollo"), Archived(NewProject("gemini")), By(Bob, NewProject("mercury"))
 	apollo.Name, gemini.Description, mercury.Name = "Über ÉTÉ", "Follows apollo", "100% ready_now"
-	s.insert(t, s.ctx, apollo, gemini, mercury)
+	s.insert(t, s.ctx, apollo, Public(gemini), mercury)
 	for name, test := range map[string]struct {
 		filter projects.Filter
 		want   []string
@@ -340,10 +344,12 @@ func (s suite) filtered(t *testing.T) {
 		"nothing":        {projects.Filter{}, []string{"mercury", "gemini", "apollo"}},
 		"active":         {projects.Filter{Status: projects.StatusActive}, []string{"mercury", "apollo"}},
 		"archived":       {projects.Filter{Status: projects.StatusArchived}, []string{"gemini"}},
+		"public":         {projects.Filter{Public: new(true)}, []string{"gemini"}},
+		"private":        {projects.Filter{Public: new(false)}, []string{"mercury", "apollo"}},
 		"of a person":    {projects.Filter{CreatedBy: Bob}, []string{"mercury"}},
 		"in any field":   {projects.Filter{Search: "APOLLO"}, []string{"gemini", "apollo"}},
 		"in other cases": {projects.Filter{Search: "über été"}, []string{"apollo"}},
-		"in all at once": {projects.Filter{Search: "apollo", Status: projects.StatusActive, CreatedBy: Ada}, []string{"apollo"}},
+		"in all at once": {projects.Filter{Search: "apollo", Status: projects.StatusActive, Public: new(false), CreatedBy: Ada}, []string{"apollo"}},
 		"not there":      {projects.Filter{Search: "soyuz"}, nil},
 	} {
 		expectSlugs(t, name, s.slugs(t, s.ctx, everything, projects.Listing{Filter: test.filter}), test.want...)
@@ -403,16 +409,136 @@ func (s suite) numbered(t *testing.T) {
 	expectSlugs(t, "numbered", got, "apollo", "apollo-11", "apollo-2")
 }
 
+func (s suite) archiveAll(ctx context.Context, scope projects.Scope, slugs []projects.Slug) ([]projects.Project, error) {
+	return s.Repository.SetStatus(ctx, scope, slugs, projects.StatusArchived)
+}
+
+func slugsOf(texts ...string) []projects.Slug {
+	var slugs []projects.Slug
+	for _, text := range texts {
+		slugs = append(slugs, projects.MustParseSlug(text))
+	}
+	return slugs
+}
+
+// expectSet holds found, in any order, to be the projects called want.
+func expectSet(t *testing.T, what string, found []projects.Project, err error, want ...string) {
+	t.Helper()
+	expectError(t, what, err, nil)
+	got := Slugs(found)
+	slices.Sort(got)
+	expectSlugs(t, what, got, want...)
+}
+
+func (s suite) several(t *testing.T) {
+	stored := s.insert(t, s.ctx, NewProject("a"), Public(By(Bob, NewProject("b"))), By(Bob, NewProject("c")))
+	asked := slugsOf("a", "b", "c", "no-such")
+	for name, test := range map[string]struct {
+		scope projects.Scope
+		slugs []projects.Slug
+		want  []string
+	}{
+		"all":        {everything, asked, []string{"a", "b", "c"}},
+		"some":       {everything, slugsOf("c", "a"), []string{"a", "c"}},
+		"within":     {projects.Scope{Public: true, CreatedBy: Ada}, asked, []string{"a", "b"}},
+		"none named": {everything, nil, nil},
+		"no scope":   {projects.Scope{}, asked, nil},
+	} {
+		found, err := s.Repository.BySlugs(s.ctx, test.scope, test.slugs)
+		expectSet(t, name, found, err, test.want...)
+	}
+	for _, p := range stored {
+		renamed, err := s.Repository.Update(s.ctx, everything, p.Slug, nil, projects.Edits{Slug: new(projects.MustParseSlug("new-" + p.Slug.String()))})
+		expectError(t, "rename", err, nil)
+		found, err := s.Repository.ByID(s.ctx, everything, p.ID)
+		expectError(t, "by id", err, nil)
+		expectSame(t, "by id", found, renamed)
+		_, err = s.Repository.ByID(s.ctx, projects.Scope{Public: !p.Public}, p.ID)
+		if p.Public {
+			expectError(t, "by id, out of scope", err, projects.ErrNotFound)
+		}
+	}
+	_, err := s.Repository.ByID(s.ctx, everything, stored[2].ID+1)
+	expectError(t, "an id that nothing has", err, projects.ErrNotFound)
+}
+
+func (s suite) statusOfSeveral(t *testing.T) {
+	stored := s.insert(t, s.ctx, NewProject("a"), Archived(NewProject("b")), By(Bob, NewProject("c")), NewProject("d"))
+	changed, err := s.archiveAll(s.ctx, projects.Scope{CreatedBy: Ada}, slugsOf("a", "b", "c", "no-such"))
+	expectSet(t, "archived", changed, err, "a")
+	if len(changed) == 1 && (changed[0].Status != projects.StatusArchived || !changed[0].UpdatedAt.After(stored[0].UpdatedAt)) {
+		t.Errorf("archived into %+v", changed[0])
+	}
+	for i, want := range []projects.Status{projects.StatusArchived, projects.StatusArchived, projects.StatusActive, projects.StatusActive} {
+		found, err := s.Repository.BySlug(s.ctx, everything, stored[i].Slug)
+		expectError(t, "by slug", err, nil)
+		if found.Status != want {
+			t.Errorf("%s is %s", found.Slug, found.Status)
+		}
+		if i > 0 {
+			expectSame(t, "what was left alone", found, stored[i])
+		}
+	}
+	changed, err = s.Repository.SetStatus(s.ctx, everything, slugsOf("a", "b", "c"), projects.StatusActive)
+	expectSet(t, "active again", changed, err, "a", "b")
+	changed, err = s.archiveAll(s.ctx, everything, nil)
+	expectSet(t, "none named", changed, err)
+}
+
+func (s suite) deletedAtOnce(t *testing.T) {
+	stored := s.insert(t, s.ctx, NewProject("a"), NewProject("b"), By(Bob, NewProject("c")), NewProject("d"))
+	deleted, err := s.Repository.DeleteAll(s.ctx, projects.Scope{CreatedBy: Ada}, slugsOf("a", "c", "d", "no-such"))
+	expectSet(t, "deleted", deleted, err, "a", "d")
+	for _, p := range deleted {
+		expectSame(t, "as it was", p, stored[p.ID-stored[0].ID])
+	}
+	deleted, err = s.Repository.DeleteAll(s.ctx, everything, nil)
+	expectSet(t, "none named", deleted, err)
+	deleted, err = s.Repository.DeleteAll(s.ctx, projects.Scope{}, slugsOf("b"))
+	expectSet(t, "no scope", deleted, err)
+	expectSlugs(t, "the rest", s.slugs(t, s.ctx, everything, projects.Listing{}), "c", "b")
+}
+
+func (s suite) makers(t *testing.T) {
+	expect := func(what string, scope projects.Scope, limit int, want ...string) {
+		t.Helper()
+		makers, err := s.Repository.Makers(s.ctx, scope, limit)
+		expectError(t, what, err, nil)
+		expectSlugs(t, what, makers, want...)
+	}
+	expect("nobody", everything, 10)
+	s.insert(t, s.ctx, NewProject("a"), By(Bob, NewProject("b")), Public(By(Bob, NewProject("c"))))
+	expect("everybody", everything, 10, Bob, Ada)
+	expect("the first", everything, 1, Bob)
+	expect("of public ones", projects.Scope{Public: true}, 10, Bob)
+	expect("of none", projects.Scope{}, 10)
+	s.insert(t, s.ctx, NewProject("d"))
+	expect("equal ones by id", everything, 10, Ada, Bob)
+}
+
 func (s suite) apart(t *testing.T) {
 	ctxB := tenant.NewContext(t.Context(), s.B)
 	apollo := NewProject("apollo")
-	s.insert(t, s.ctx, apollo)
+	stored := s.insert(t, s.ctx, apollo)[0]
 	_, err := s.Repository.BySlug(ctxB, everything, apollo.Slug)
 	expectError(t, "read from B", err, projects.ErrNotFound)
 	_, err = s.Repository.Update(ctxB, everything, apollo.Slug, nil, projects.Edits{Name: new("x")})
 	expectError(t, "update from B", err, projects.ErrNotFound)
 	_, err = s.Repository.Delete(ctxB, everything, apollo.Slug, nil)
 	expectError(t, "delete from B", err, projects.ErrNotFound)
+	for name, operation := range map[string]func(context.Context, projects.Scope, []projects.Slug) ([]projects.Project, error){
+		"get": s.Repository.BySlugs, "delete": s.Repository.DeleteAll, "archive": s.archiveAll,
+	} {
+		found, err := operation(ctxB, everything, []projects.Slug{apollo.Slug})
+		if err != nil || len(found) > 0 {
+			t.Errorf("%s several from B: %d found, %v", name, len(found), err)
+		}
+	}
+	_, err = s.Repository.ByID(ctxB, everything, stored.ID)
+	expectError(t, "by id from B", err, projects.ErrNotFound)
+	if makers, err := s.Repository.Makers(ctxB, everything, 10); err != nil || len(makers) > 0 {
+		t.Errorf("makers of B: %q, %v", makers, err)
+	}
 	expectSlugs(t, "list of B", s.slugs(t, ctxB, everything, projects.Listing{}))
 	s.insert(t, ctxB, apollo) // the slug is free there
 	if _, err := s.Repository.Delete(ctxB, everything, apollo.Slug, nil); err != nil {
@@ -434,6 +560,20 @@ func (s suite) operations() map[string]func(ctx context.Context) error {
 		"Delete":    func(ctx context.Context) error { _, err := s.Repository.Delete(ctx, everything, slug, nil); return err },
 		"Summarize": func(ctx context.Context) error { _, err := s.Repository.Summarize(ctx, everything, Ada, 1); return err },
 		"Numbered":  func(ctx context.Context) error { _, err := s.Repository.Numbered(ctx, slug); return err },
+		"BySlugs": func(ctx context.Context) error {
+			_, err := s.Repository.BySlugs(ctx, everything, []projects.Slug{slug})
+			return err
+		},
+		"ByID":   func(ctx context.Context) error { _, err := s.Repository.ByID(ctx, everything, 1); return err },
+		"Makers": func(ctx context.Context) error { _, err := s.Repository.Makers(ctx, everything, 1); return err },
+		"SetStatus": func(ctx context.Context) error {
+			_, err := s.archiveAll(ctx, everything, []projects.Slug{slug})
+			return err
+		},
+		"DeleteAll": func(ctx context.Context) error {
+			_, err := s.Repository.DeleteAll(ctx, everything, []projects.Slug{slug})
+			return err
+		},
 		"Update": func(ctx context.Context) error {
 			_, err := s.Repository.Update(ctx, everything, slug, nil, projects.Edits{Name: new("x")})
 			return err

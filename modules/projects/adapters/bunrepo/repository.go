@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"github.com/tenonhq/tenon/modules/projects"
 	"github.com/tenonhq/tenon/platform/database"
@@ -153,6 +154,9 @@ func (r *Repository) List(ctx context.Context, scope projects.Scope, listing pro
 	if listing.Status != "" {
 		query = query.Where("p.status = ?", string(listing.Status))
 	}
+	if listing.Public != nil {
+		query = query.Where("p.is_public = ?", *listing.Public)
+	}
 	if listing.CreatedBy != "" {
 		query = query.Where("p.created_by = ?", listing.CreatedBy)
 	}
@@ -175,6 +179,47 @@ func (r *Repository) BySlug(ctx context.Context, scope projects.Scope, slug proj
 	return row.project()
 }
 
+// named restricts a statement to projects by their slugs, of which there may be
+// none.
+func named(slugs []projects.Slug) func(bun.QueryBuilder) bun.QueryBuilder {
+	texts := make([]string, len(slugs))
+	for i, slug := range slugs {
+		texts[i] = slug.String()
+	}
+	return func(q bun.QueryBuilder) bun.QueryBuilder { return q.Where("p.slug = ANY (?)", pgdialect.Array(texts)) }
+}
+
+// BySlugs implements [projects.Repository].
+func (r *Repository) BySlugs(ctx context.Context, scope projects.Scope, slugs []projects.Slug) ([]projects.Project, error) {
+	var rows []projectRow
+	err := r.db.NewSelect().Model(&rows).ApplyQueryBuilder(within(scope)).ApplyQueryBuilder(named(slugs)).Scan(ctx)
+	if err != nil {
+		return nil, fault.Wrap("select projects", database.Classify(err))
+	}
+	return projectsOf(rows)
+}
+
+// ByID implements [projects.Repository].
+func (r *Repository) ByID(ctx context.Context, scope projects.Scope, id int64) (projects.Project, error) {
+	row := new(projectRow)
+	err := r.db.NewSelect().Model(row).ApplyQueryBuilder(within(scope)).Where("p.id = ?", id).Scan(ctx)
+	if err != nil {
+		return projects.Project{}, fault.Wrap("select project", classify(err))
+	}
+	return row.project()
+}
+
+// Makers implements [projects.Repository].
+func (r *Repository) Makers(ctx context.Context, scope projects.Scope, limit int) ([]string, error) {
+	var makers []string
+	err := r.db.NewSelect().Model((*projectRow)(nil)).Column("created_by").ApplyQueryBuilder(within(scope)).
+		Group("created_by").OrderExpr(`count(*) DESC, p.created_by COLLATE "C"`).Limit(int64(limit)).Scan(ctx, &makers)
+	if err != nil {
+		return nil, fault.Wrap("select makers of projects", database.Classify(err))
+	}
+	return makers, nil
+}
+
 // Insert implements [projects.Repository]. A conflict is no error to
 // PostgreSQL here, so that it does not end a transaction around it.
 func (r *Repository) Insert(ctx context.Context, p projects.Project) (projects.Project, error) {
@@ -190,11 +235,14 @@ func (r *Repository) Insert(ctx context.Context, p projects.Project) (projects.P
 	return row.project()
 }
 
-// Update implements [projects.Repository]. Of two changes that the clock cannot
-// tell apart, the later one is still the later one by its time.
+// touched is when a row is changed. Of two changes that the clock cannot tell
+// apart, the later one is still the later one by its time.
+const touched = "updated_at = greatest(now(), p.updated_at + interval '1 microsecond')"
+
+// Update implements [projects.Repository].
 func (r *Repository) Update(ctx context.Context, scope projects.Scope, slug projects.Slug, versions projects.Versions, edits projects.Edits) (projects.Project, error) {
 	row := new(projectRow)
-	query := r.db.NewUpdate().Model(row).Set("updated_at = greatest(now(), p.updated_at + interval '1 microsecond')").
+	query := r.db.NewUpdate().Model(row).Set(touched).
 		ApplyQueryBuilder(within(scope)).ApplyQueryBuilder(in(versions)).Where("p.slug = ?", slug.String()).Returning("*")
 	if edits.Name != nil {
 		query = query.Set("name = ?", *edits.Name)
@@ -226,6 +274,27 @@ func (r *Repository) Delete(ctx context.Context, scope projects.Scope, slug proj
 		return projects.Project{}, fault.Wrap("delete project", classify(err))
 	}
 	return row.project()
+}
+
+// SetStatus implements [projects.Repository].
+func (r *Repository) SetStatus(ctx context.Context, scope projects.Scope, slugs []projects.Slug, status projects.Status) ([]projects.Project, error) {
+	var rows []projectRow
+	err := r.db.NewUpdate().Model(&rows).Set("status = ?", string(status)).Set(touched).ApplyQueryBuilder(within(scope)).
+		ApplyQueryBuilder(named(slugs)).Where("p.status <> ?", string(status)).Returning("*").Scan(ctx)
+	if err != nil {
+		return nil, fault.Wrap("update projects", database.Classify(err))
+	}
+	return projectsOf(rows)
+}
+
+// DeleteAll implements [projects.Repository].
+func (r *Repository) DeleteAll(ctx context.Context, scope projects.Scope, slugs []projects.Slug) ([]projects.Project, error) {
+	var rows []projectRow
+	err := r.db.NewDelete().Model(&rows).ApplyQueryBuilder(within(scope)).ApplyQueryBuilder(named(slugs)).Returning("*").Scan(ctx)
+	if err != nil {
+		return nil, fault.Wrap("delete projects", database.Classify(err))
+	}
+	return projectsOf(rows)
 }
 
 // summaryRow is one of the newest projects beside the totals of all.

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -123,6 +124,7 @@ func passes(p projects.Project, filter projects.Filter) bool {
 	search := strings.ToLower(filter.Search)
 	contains := func(text string) bool { return strings.Contains(strings.ToLower(text), search) }
 	return (filter.Status == "" || p.Status == filter.Status) &&
+		(filter.Public == nil || p.Public == *filter.Public) &&
 		(filter.CreatedBy == "" || p.CreatedBy == filter.CreatedBy) &&
 		(contains(p.Name) || contains(p.Slug.String()) || contains(p.Description))
 }
@@ -146,6 +148,49 @@ func (r *Repository) BySlug(ctx context.Context, scope projects.Scope, slug proj
 		return projects.Project{}, err
 	}
 	return t.rows[i], nil
+}
+
+// BySlugs implements [projects.Repository].
+func (r *Repository) BySlugs(ctx context.Context, scope projects.Scope, slugs []projects.Slug) ([]projects.Project, error) {
+	t, unlock, err := r.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return t.sorted(projects.NewestFirst, func(p projects.Project) bool { return scope.Includes(p) && slices.Contains(slugs, p.Slug) }), nil
+}
+
+// ByID implements [projects.Repository].
+func (r *Repository) ByID(ctx context.Context, scope projects.Scope, id int64) (projects.Project, error) {
+	t, unlock, err := r.lock(ctx)
+	if err != nil {
+		return projects.Project{}, err
+	}
+	defer unlock()
+	i := slices.IndexFunc(t.rows, func(p projects.Project) bool { return p.ID == id && scope.Includes(p) })
+	if i < 0 {
+		return projects.Project{}, projects.ErrNotFound
+	}
+	return t.rows[i], nil
+}
+
+// Makers implements [projects.Repository].
+func (r *Repository) Makers(ctx context.Context, scope projects.Scope, limit int) ([]string, error) {
+	t, unlock, err := r.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	made := map[string]int{}
+	for _, p := range t.rows {
+		if scope.Includes(p) {
+			made[p.CreatedBy]++
+		}
+	}
+	makers := slices.SortedFunc(maps.Keys(made), func(a, b string) int {
+		return cmp.Or(cmp.Compare(made[b], made[a]), cmp.Compare(a, b))
+	})
+	return makers[:min(limit, len(makers))], nil
 }
 
 // Insert implements [projects.Repository].
@@ -176,17 +221,56 @@ func (r *Repository) Update(ctx context.Context, scope projects.Scope, slug proj
 	if err != nil {
 		return projects.Project{}, err
 	}
-	changed := edits.Apply(t.rows[i])
-	if t.isTaken(changed.Slug, changed.ID) {
+	if changed := edits.Apply(t.rows[i]); t.isTaken(changed.Slug, changed.ID) {
 		return projects.Project{}, projects.ErrSlugTaken
 	}
-	// Time goes on with every change, whatever the clock says.
+	return r.edit(t, i, edits), nil
+}
+
+// edit makes edits to a row. Time goes on with every change, whatever the clock
+// says.
+func (r *Repository) edit(t *table, i int, edits projects.Edits) projects.Project {
+	changed := edits.Apply(t.rows[i])
 	changed.UpdatedAt = r.timestamp()
 	if least := t.rows[i].UpdatedAt.Add(time.Microsecond); changed.UpdatedAt.Before(least) {
 		changed.UpdatedAt = least
 	}
 	t.rows[i] = changed
+	return changed
+}
+
+// SetStatus implements [projects.Repository].
+func (r *Repository) SetStatus(ctx context.Context, scope projects.Scope, slugs []projects.Slug, status projects.Status) ([]projects.Project, error) {
+	t, unlock, err := r.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var changed []projects.Project
+	for i, p := range t.rows {
+		if scope.Includes(p) && slices.Contains(slugs, p.Slug) && p.Status != status {
+			changed = append(changed, r.edit(t, i, projects.Edits{Status: &status}))
+		}
+	}
 	return changed, nil
+}
+
+// DeleteAll implements [projects.Repository].
+func (r *Repository) DeleteAll(ctx context.Context, scope projects.Scope, slugs []projects.Slug) ([]projects.Project, error) {
+	t, unlock, err := r.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var deleted []projects.Project
+	t.rows = slices.DeleteFunc(t.rows, func(p projects.Project) bool {
+		is := scope.Includes(p) && slices.Contains(slugs, p.Slug)
+		if is {
+			deleted = append(deleted, p)
+		}
+		return is
+	})
+	return deleted, nil
 }
 
 // Delete implements [projects.Repository].

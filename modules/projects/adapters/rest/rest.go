@@ -9,6 +9,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -97,13 +98,36 @@ func actorOf(ctx context.Context) identity.Actor {
 	return access.Actor()
 }
 
+// optionalParam is a query parameter whose zero value means something else than
+// its absence.
+type optionalParam[T any] struct {
+	parsed T
+	value  *T // nil when it was not sent
+}
+
+// Schema implements [huma.SchemaProvider]: the document shows T.
+func (optionalParam[T]) Schema(registry huma.Registry) *huma.Schema {
+	return huma.SchemaFromType(registry, reflect.TypeFor[T]())
+}
+
+// Receiver implements [huma.ParamWrapper].
+func (p *optionalParam[T]) Receiver() reflect.Value { return reflect.ValueOf(&p.parsed).Elem() }
+
+// OnParamSet implements [huma.ParamReactor].
+func (p *optionalParam[T]) OnParamSet(isSet bool, _ any) {
+	if isSet {
+		p.value = &p.parsed
+	}
+}
+
 type listInput struct {
-	Search    string `query:"q" maxLength:"120" doc:"Found in the name, the slug or the description, whatever the case."`
-	Status    string `query:"status" enum:"active,archived"`
-	CreatedBy string `query:"created_by" doc:"The id of the user who made them."`
-	Sort      string `query:"sort" enum:"-created_at,created_at,-updated_at,updated_at,name,-name" default:"-created_at" doc:"The field to sort by, with a hyphen in front for descending."`
-	Limit     int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
-	After     string `query:"after" doc:"The next of the page before, which has to be sorted the same way. What is in it may change."`
+	Search    string              `query:"q" maxLength:"120" doc:"Found in the name, the slug or the description, whatever the case."`
+	Status    string              `query:"status" enum:"active,archived"`
+	IsPublic  optionalParam[bool] `query:"is_public" doc:"Leaves out private projects, or with false public ones."`
+	CreatedBy string              `query:"created_by" doc:"The id of the user who made them."`
+	Sort      string              `query:"sort" enum:"-created_at,created_at,-updated_at,updated_at,name,-name" default:"-created_at" doc:"The field to sort by, with a hyphen in front for descending."`
+	Limit     int                 `query:"limit" minimum:"1" maximum:"100" default:"20"`
+	After     string              `query:"after" doc:"The next of the page before, which has to be sorted the same way. What is in it may change."`
 }
 
 // link returns the Link header (RFC 8288) of a page: the first page of the same
@@ -114,6 +138,9 @@ func (in *listInput) link(ctx context.Context, next projects.Cursor) string {
 		if value != "" {
 			query.Set(name, value)
 		}
+	}
+	if in.IsPublic.value != nil {
+		query.Set("is_public", strconv.FormatBool(*in.IsPublic.value))
 	}
 	link := "<" + pathOf(ctx) + "?" + query.Encode() + `>; rel="first"`
 	if !next.IsZero() {
@@ -141,7 +168,7 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 		return nil, err
 	}
 	page, err := a.service.List(ctx, actorOf(ctx), projects.Listing{
-		Filter: projects.Filter{Search: in.Search, Status: projects.Status(in.Status), CreatedBy: in.CreatedBy},
+		Filter: projects.Filter{Search: in.Search, Status: projects.Status(in.Status), Public: in.IsPublic.value, CreatedBy: in.CreatedBy},
 		Order:  projects.Order(in.Sort),
 		After:  after,
 		Limit:  in.Limit,

@@ -315,6 +315,7 @@ func TestListsAreFilteredAndPaged(t *testing.T) {
 	}
 	for query, want := range map[string]int{
 		"": 20, "?limit=100": 26, "?limit=100&status=archived": 5, "?q=PROJECT+0": 10, "?q=100%25": 1, "?created_by=" + projectstest.Bob: 1, "?q=nothing": 0,
+		"?is_public=true": 1, "?limit=100&is_public=false": 25,
 	} {
 		if page := s.expect(t, 200, owner, "GET", acme+query, ""); len(page.body["items"].([]any)) != want {
 			t.Errorf("%q lists %d, want %d", query, len(page.body["items"].([]any)), want)
@@ -342,7 +343,7 @@ func TestListsAreSortedAndLinked(t *testing.T) {
 		"": "gamma alpha beta", "&sort=-created_at": "gamma alpha beta", "&sort=created_at": "beta alpha gamma",
 		"&sort=name": "alpha beta gamma", "&sort=-name": "gamma beta alpha", "&sort=-updated_at": "alpha gamma beta", "&sort=updated_at": "beta gamma alpha",
 	} {
-		path, got := acme+"?limit=1&q=a&status=active&created_by="+projectstest.Ada+sort, []string{}
+		path, got := acme+"?limit=1&q=a&status=active&is_public=false&created_by="+projectstest.Ada+sort, []string{}
 		for path != "" && len(got) < 5 {
 			page := s.expect(t, 200, ada, "GET", path, "")
 			for _, item := range page.body["items"].([]any) {
