@@ -163,6 +163,9 @@ var attackTable = []attacked{
 	{method: "GET", pattern: "/{tenant}/settings/delete", own: statuses{200, 403, 403, 403, 404, 401}, foreign: outside(200)},
 	{method: "POST", pattern: "/{tenant}/settings/delete", body: "confirmation=x", own: statuses{422, 403, 403, 403, 404, 401}, foreign: outside(422)},
 	{method: "GET", pattern: pageProjects, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
+	{method: "GET", pattern: pageProjects + "/bulk", own: statuses{422, 422, 422, 403, 404, 401}, foreign: outside(422)},
+	// Of each tenant's owner, and already as it is asked to be.
+	{method: "POST", pattern: pageProjects + "/bulk", body: "action=restore&project=open-house", own: statuses{303, 303, 409, 403, 404, 401}, foreign: outside(303)},
 	{method: "GET", pattern: pageProjects + "/new", own: statuses{200, 200, 200, 403, 404, 401}, foreign: outside(200)},
 	{method: "POST", pattern: pageProjects + "/new", body: "name=x", own: statuses{303, 303, 303, 403, 404, 401}, foreign: outside(303)},
 	{
@@ -178,11 +181,19 @@ var attackTable = []attacked{
 		own: statuses{303, 303, 403, 403, 404, 401}, private: statuses{303, 303, 404, 404, 404, 401}, foreign: outside(303),
 	},
 	{
+		method: "POST", pattern: pageProjects + "/{project}/status", body: "to=archived",
+		own: statuses{303, 303, 403, 403, 404, 401}, private: statuses{303, 303, 404, 404, 404, 401}, foreign: outside(303),
+	},
+	{
+		method: "POST", pattern: pageProjects + "/{project}/visibility", body: "to=private",
+		own: statuses{303, 303, 403, 403, 404, 401}, private: statuses{303, 303, 404, 404, 404, 401}, foreign: outside(303),
+	},
+	{
 		method: "GET", pattern: pageProjects + "/{project}/delete",
 		own: statuses{200, 200, 403, 403, 404, 401}, private: statuses{200, 200, 404, 404, 404, 401}, foreign: outside(200),
 	},
 	{
-		method: "POST", pattern: pageProjects + "/{project}/delete",
+		method: "POST", pattern: pageProjects + "/{project}/delete", body: "confirmation={project}",
 		own: statuses{303, 303, 403, 403, 404, 401}, private: statuses{303, 303, 404, 404, 404, 401}, foreign: outside(303),
 	},
 }

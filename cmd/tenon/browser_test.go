@@ -153,6 +153,7 @@ func TestBrowser(t *testing.T) {
 		ada.open(t, "/acme/projects/secret-plans/delete")
 		ada.at(t, "/acme/projects/secret-plans/delete")
 		ada.look(t, "project-delete")
+		ada.fill(t, map[string]string{"confirmation": "secret-plans"})
 		ada.click(t, `main form button[type="submit"]`)
 		ada.at(t, "/acme/projects")
 		ada.open(t, "/acme/projects/secret-plans")

@@ -283,6 +283,8 @@ type CardProps struct {
 	Action, Footer templ.Component
 	// Flush lets the content, such as a table, touch the card's edges.
 	Flush bool
+	// Danger outlines what cannot be undone.
+	Danger bool
 }
 
 // StatProps describe a [Stat]: one figure of a dashboard.
@@ -338,6 +340,8 @@ type ConfirmProps struct {
 	Typed string
 	// Error is why the last attempt was refused.
 	Error string
+	// Variant is the button's look; "" is [Destructive].
+	Variant Variant
 }
 
 // ToastProps describe a [Toast].

@@ -42,9 +42,13 @@ func (p *Pages) Mount(r chi.Router) {
 		{http.MethodGet, "/projects", p.list},
 		{http.MethodGet, "/projects/new", p.showNew},
 		{http.MethodPost, "/projects/new", p.create},
+		{http.MethodGet, "/projects/bulk", p.confirmBulk},
+		{http.MethodPost, "/projects/bulk", p.doBulk},
 		{http.MethodGet, "/projects/{project}", p.show},
 		{http.MethodGet, "/projects/{project}/edit", p.showEdit},
 		{http.MethodPost, "/projects/{project}/edit", p.update},
+		{http.MethodPost, "/projects/{project}/status", p.setStatus},
+		{http.MethodPost, "/projects/{project}/visibility", p.setVisibility},
 		{http.MethodGet, "/projects/{project}/delete", p.confirmDelete},
 		{http.MethodPost, "/projects/{project}/delete", p.delete},
 	} {
@@ -57,12 +61,8 @@ func (p *Pages) Mount(r chi.Router) {
 
 func slugOf(r *http.Request) string { return httpserver.PathParam(r, "project") }
 
-// names returns what to call the makers of projects.
-func (p *Pages) names(ctx context.Context, list ...projects.Project) (map[string]string, error) {
-	ids := make([]string, len(list))
-	for i, project := range list {
-		ids[i] = project.CreatedBy
-	}
+// names returns what to call the members with ids, by their ids.
+func (p *Pages) names(ctx context.Context, ids []string) (map[string]string, error) {
 	members, err := p.members(ctx, ids...)
 	if err != nil {
 		return nil, fault.Wrap("name the makers of projects", err)
@@ -74,191 +74,25 @@ func (p *Pages) names(ctx context.Context, list ...projects.Project) (map[string
 	return names, nil
 }
 
+// makersOf returns the ids of those who made the projects.
+func makersOf(list []projects.Project) []string {
+	ids := make([]string, len(list))
+	for i, project := range list {
+		ids[i] = project.CreatedBy
+	}
+	return ids
+}
+
 func (p *Pages) dashboard(w http.ResponseWriter, r *http.Request, access identity.Access) error {
 	summary, err := p.service.Summary(r.Context(), access.Actor())
 	if err != nil {
 		return err
 	}
-	names, err := p.names(r.Context(), summary.Recent...)
+	names, err := p.names(r.Context(), makersOf(summary.Recent))
 	if err != nil {
 		return err
 	}
 	return web.Render(w, r, http.StatusOK, "Dashboard", dashboardPage(access, summary, names))
-}
-
-// The values of the list's filter for whose projects it shows.
-const (
-	madeByAnybody = ""
-	madeByMe      = "me"
-)
-
-// listQuery is what the list's address says, as it was typed.
-type listQuery struct{ search, status, madeBy, after string }
-
-func listQueryOf(r *http.Request) listQuery {
-	values := r.URL.Query()
-	return listQuery{search: values.Get("q"), status: values.Get("status"), madeBy: values.Get("by"), after: values.Get("after")}
-}
-
-func (q listQuery) isFiltered() bool { return q.search != "" || q.status != "" || q.madeBy != "" }
-
-func (q listQuery) listing(actor identity.Actor) (projects.Listing, error) {
-	after, err := projects.ParseCursor(q.after)
-	listing := projects.Listing{After: after, Filter: projects.Filter{Search: q.search, Status: projects.Status(q.status)}}
-	if q.madeBy == madeByMe {
-		listing.CreatedBy = actor.AccountID
-	}
-	return listing, err
-}
-
-func (p *Pages) list(w http.ResponseWriter, r *http.Request, access identity.Access) error {
-	query := listQueryOf(r)
-	page, err := p.find(r.Context(), access.Actor(), query)
-	status := http.StatusOK
-	refused := fault.As(err)
-	switch {
-	case fault.Is(err, fault.Invalid): // the page says so beside its filter
-		status = http.StatusUnprocessableEntity
-	case err != nil:
-		return err
-	}
-	names, err := p.names(r.Context(), page.Projects...)
-	if err != nil {
-		return err
-	}
-	return web.Render(w, r, status, "Projects", listPage(access, query, page, names, refused))
-}
-
-func (p *Pages) find(ctx context.Context, actor identity.Actor, query listQuery) (projects.Page, error) {
-	listing, err := query.listing(actor)
-	if err != nil {
-		return projects.Page{}, err
-	}
-	return p.service.List(ctx, actor, listing)
-}
-
-// searchProblem says what is wrong with a value of the list's address. Nobody types
-// a cursor, so that one is told in other words than a program gets.
-func searchProblem(field fault.Field) string {
-	if field.Name == "after" {
-		return "This page of the list does not exist."
-	}
-	return field.Message
-}
-
-// form is a project as somebody entered it.
-type form struct {
-	name, slug, description, status string
-	public                          bool
-}
-
-func formOf(project projects.Project) form {
-	return form{
-		name: project.Name, slug: project.Slug.String(), description: project.Description, status: string(project.Status), public: project.Public,
-	}
-}
-
-func parseForm(r *http.Request) (form, error) {
-	if err := httpserver.ParseForm(r); err != nil {
-		return form{}, err
-	}
-	return form{
-		name: r.PostForm.Get("name"), slug: r.PostForm.Get("slug"), description: r.PostForm.Get("description"),
-		status: r.PostForm.Get("status"), public: r.PostForm.Get("is_public") != "",
-	}, nil
-}
-
-// refusal returns err when a form has to be shown again because of it, and nil
-// otherwise.
-func refusal(err error) *fault.Error {
-	if fault.Is(err, fault.Invalid) || fault.Is(err, fault.Conflict) {
-		return fault.As(err)
-	}
-	return nil
-}
-
-func (p *Pages) showNew(w http.ResponseWriter, r *http.Request, access identity.Access) error {
-	if err := p.service.AuthorizeCreate(access.Actor()); err != nil {
-		return err
-	}
-	return web.Render(w, r, http.StatusOK, "New project", newPage(form{}, nil))
-}
-
-func (p *Pages) create(w http.ResponseWriter, r *http.Request, access identity.Access) error {
-	if err := p.service.AuthorizeCreate(access.Actor()); err != nil {
-		return err
-	}
-	entered, err := parseForm(r)
-	if err != nil {
-		return err
-	}
-	project, err := p.service.Create(r.Context(), access.Actor(), projects.Draft{
-		Name: entered.name, Slug: entered.slug, Description: entered.description, Public: entered.public,
-	})
-	if refused := refusal(err); refused != nil {
-		return web.Render(w, r, http.StatusUnprocessableEntity, "New project", newPage(entered, refused))
-	}
-	if err != nil {
-		return err
-	}
-	return redirect(w, r, "Project “"+project.Name+"” was created.", "/projects/%s", project.Slug)
-}
-
-func (p *Pages) show(w http.ResponseWriter, r *http.Request, access identity.Access) error {
-	project, err := p.service.Get(r.Context(), access.Actor(), slugOf(r))
-	if err != nil {
-		return err
-	}
-	names, err := p.names(r.Context(), project)
-	if err != nil {
-		return err
-	}
-	return web.Render(w, r, http.StatusOK, project.Name, projectPage(access, project, names[project.CreatedBy]))
-}
-
-func (p *Pages) showEdit(w http.ResponseWriter, r *http.Request, access identity.Access) error {
-	project, err := p.service.Authorize(r.Context(), access.Actor(), slugOf(r), projects.ActionEdit)
-	if err != nil {
-		return err
-	}
-	return web.Render(w, r, http.StatusOK, "Edit "+project.Name, editPage(project, formOf(project), nil))
-}
-
-func (p *Pages) update(w http.ResponseWriter, r *http.Request, access identity.Access) error {
-	project, err := p.service.Authorize(r.Context(), access.Actor(), slugOf(r), projects.ActionEdit)
-	if err != nil {
-		return err
-	}
-	entered, err := parseForm(r)
-	if err != nil {
-		return err
-	}
-	changed, err := p.service.Update(r.Context(), access.Actor(), slugOf(r), nil, projects.Change{
-		Name: &entered.name, Slug: &entered.slug, Description: &entered.description, Public: &entered.public, Status: &entered.status,
-	})
-	if refused := refusal(err); refused != nil {
-		return web.Render(w, r, http.StatusUnprocessableEntity, "Edit "+project.Name, editPage(project, entered, refused))
-	}
-	if err != nil {
-		return err
-	}
-	return redirect(w, r, "Your changes were saved.", "/projects/%s", changed.Slug)
-}
-
-func (p *Pages) confirmDelete(w http.ResponseWriter, r *http.Request, access identity.Access) error {
-	project, err := p.service.Authorize(r.Context(), access.Actor(), slugOf(r), projects.ActionDelete)
-	if err != nil {
-		return err
-	}
-	return web.Render(w, r, http.StatusOK, "Delete "+project.Name, ui.Confirm(deletion(web.FromContext(r.Context()), project)))
-}
-
-func (p *Pages) delete(w http.ResponseWriter, r *http.Request, access identity.Access) error {
-	project, err := p.service.Delete(r.Context(), access.Actor(), slugOf(r), nil)
-	if err != nil {
-		return err
-	}
-	return redirect(w, r, "Project “"+project.Name+"” was deleted.", "/projects")
 }
 
 // redirect leads to a page of the tenant, which says message.
@@ -268,16 +102,10 @@ func redirect(w http.ResponseWriter, r *http.Request, message, format string, ar
 	return nil
 }
 
-// deletion is the question before a project is deleted.
-func deletion(shell *web.Shell, project projects.Project) ui.ConfirmProps {
-	return ui.ConfirmProps{
-		ID:           "delete-project",
-		Title:        "Delete “" + project.Name + "”?",
-		Description:  "The project is gone for good, for everybody in the organization. Archive it instead to keep it.",
-		Action:       shell.Link("/projects/%s/delete", project.Slug),
-		ConfirmLabel: "Delete project",
-		CancelHref:   shell.Link("/projects/%s", project.Slug),
-	}
+// isTyped reports whether a text was typed into the field of a confirmation. Space
+// around it comes from pasting.
+func isTyped(r *http.Request, text string) bool {
+	return strings.TrimSpace(r.PostForm.Get("confirmation")) == text
 }
 
 // may reports whether the person may do action to the project.

@@ -219,11 +219,18 @@ func TestLifeOfAProject(t *testing.T) {
 			t.Error("no form deletes the project")
 		}
 	}
-	gone := s.expect(t, 303, ada, "POST", "/acme/projects/gemini/delete", url.Values{})
+	for _, typed := range []string{"", "Gemini", "gemin"} {
+		refused := s.expect(t, 422, ada, "POST", "/acme/projects/gemini/delete", url.Values{"confirmation": {typed}})
+		if !refused.has("exactly as it is shown") {
+			t.Errorf("%q is refused without a word", typed)
+		}
+	}
+	confirmed := url.Values{"confirmation": {" gemini "}}
+	gone := s.expect(t, 303, ada, "POST", "/acme/projects/gemini/delete", confirmed)
 	if got := gone.Header().Get("Location"); got != "/acme/projects" {
 		t.Errorf("leads to %q", got)
 	}
-	s.expect(t, 404, ada, "POST", "/acme/projects/gemini/delete", url.Values{})
+	s.expect(t, 404, ada, "POST", "/acme/projects/gemini/delete", confirmed)
 	s.expect(t, 404, ada, "GET", "/acme/projects/gemini", nil)
 }
 
@@ -364,14 +371,22 @@ func TestList(t *testing.T) {
 	s.seed(t)
 	s.expect(t, 303, bob, "POST", "/acme/projects/new", url.Values{"name": {"Zed & Sons"}, "is_public": {"on"}})
 	for query, want := range map[string]string{
-		"":                               "Zed Shared Apollo",
-		"?q=APOLLO":                      "Apollo",
-		"?q=script":                      "Apollo",
-		"?by=me":                         "Shared Apollo",
-		"?by=me&q=shared&status=active":  "Shared",
-		"?status=archived":               "",
-		"?q=%3Cscript%3Ealert(1)%3E":     "",
-		"?status=&by=somebody&nonsense=": "Zed Shared Apollo",
+		"":                              "Zed Shared Apollo",
+		"?q=APOLLO":                     "Apollo",
+		"?q=script":                     "Apollo",
+		"?by=me":                        "Shared Apollo",
+		"?by=me&q=shared&status=active": "Shared",
+		"?status=archived":              "",
+		"?q=%3Cscript%3Ealert(1)%3E":    "",
+		"?status=&by=&nonsense=":        "Zed Shared Apollo",
+		"?by=somebody":                  "",
+		"?by=" + projectstest.Bob:       "Zed",
+		"?by=" + projectstest.Ada:       "Shared Apollo",
+		"?visibility=public":            "Zed Shared",
+		"?visibility=private":           "Apollo",
+		"?visibility=public&by=me":      "Shared",
+		"?view=cards":                   "Zed Shared Apollo",
+		"?view=cards&q=apollo":          "Apollo",
 	} {
 		p := s.expect(t, 200, ada, "GET", "/acme/projects"+query, nil)
 		for _, name := range []string{"Zed", "Shared", "Apollo"} {
@@ -386,14 +401,48 @@ func TestList(t *testing.T) {
 		if got := p.value(t, "q"); got != values.Get("q") {
 			t.Errorf("%q: the search shows %q", query, got)
 		}
-		if got := p.value(t, "status"); got != values.Get("status") {
-			t.Errorf("%q: the status shows %q", query, got)
+		for _, name := range []string{"status", "visibility", "sort"} {
+			if got := p.value(t, name); got != values.Get(name) {
+				t.Errorf("%q: the %s shows %q", query, name, got)
+			}
+		}
+		by := values.Get("by")
+		if by == projectstest.Ada {
+			by = "me"
+		}
+		if got := p.value(t, "by"); got != by {
+			t.Errorf("%q: made by shows %q", query, got)
 		}
 		if p.has("<script>alert") {
 			t.Errorf("%q: the search is markup", query)
 		}
 	}
-	for _, query := range []string{"?after=nonsense", "?status=gone", "?q=" + strings.Repeat("x", 121)} {
+	for query, want := range map[string]string{
+		"": "Zed Shared Apollo", "?sort=created_at": "Apollo Shared Zed", "?sort=name": "Apollo Shared Zed", "?sort=-name&view=cards": "Zed Shared Apollo",
+	} {
+		p := s.expect(t, 200, ada, "GET", "/acme/projects"+query, nil)
+		var order []string
+		for node := range p.root.Descendants() {
+			if node.Type == html.ElementNode && node.Data == "bdi" {
+				for _, name := range []string{"Zed", "Shared", "Apollo"} {
+					if strings.HasPrefix(textOf(node), name) {
+						order = append(order, name)
+					}
+				}
+			}
+		}
+		if got := strings.Join(order, " "); got != want {
+			t.Errorf("%q: sorted %q, want %q", query, got, want)
+		}
+	}
+	cards := s.expect(t, 200, ada, "GET", "/acme/projects?view=cards&by=me&sort=name", nil)
+	if cards.find("role", "region") != nil || cards.find("class", "project-cards") == nil || cards.find("href", "/acme/projects?by=me&sort=name") == nil {
+		t.Error("cards are a table, or do not lead to it")
+	}
+	if as := s.expect(t, 200, viewer, "GET", "/acme/projects", nil); as.has(`value="me"`) || !as.has("Ada Example") || as.has(`type="checkbox"`) {
+		t.Error("the filter of a viewer")
+	}
+	for _, query := range []string{"?after=nonsense", "?status=gone", "?visibility=secret", "?sort=size", "?by=%01", "?q=" + strings.Repeat("x", 121)} {
 		if p := s.expect(t, 422, ada, "GET", "/acme/projects"+query, nil); p.find("role", "search") == nil || !p.has("Show all projects") {
 			t.Errorf("%q: no way on", query)
 		}

@@ -77,6 +77,7 @@ document.addEventListener("submit", async (event) => {
 // Coming back through the history shows the page as it was left: busy.
 addEventListener("pageshow", (event) => {
   if (event.persisted) for (const form of document.forms) setBusy(form, false);
+  for (const form of document.forms) updateChosen(form);
 });
 
 // --- htmx -------------------------------------------------------------------
@@ -100,8 +101,8 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     event.detail.shouldSwap = false;
     signIn(pageOf(event.detail.requestConfig));
   } else if (xhr.status >= 400 && xhr.status !== 422) {
-    // Only what the server made for this place; a proxy's error page is not.
-    event.detail.shouldSwap = xhr.getResponseHeader("HX-Retarget") === "#toasts";
+    // Only what the server made for some place; a proxy's error page is not.
+    event.detail.shouldSwap = xhr.getResponseHeader("HX-Retarget") !== null;
     if (!event.detail.shouldSwap) announce("toast-failed");
   }
 });
@@ -145,6 +146,24 @@ function updateConfirmation(input) {
 }
 document.addEventListener("input", ({ target }) => {
   if (target.matches("[data-confirm]")) updateConfirmation(target);
+});
+
+// --- Lists: how many are chosen, and all at once ------------------------------
+
+function updateChosen(form) {
+  const all = form?.querySelector("[data-check-all]");
+  if (!all) return;
+  const boxes = [...form.querySelectorAll(`input[name="${all.dataset.checkAll}"]`)];
+  const count = boxes.filter((box) => box.checked).length;
+  all.checked = count > 0 && count === boxes.length;
+  all.indeterminate = count > 0 && count < boxes.length;
+  form.querySelector("[data-checked-count]").textContent = count > 0 ? `${count} chosen` : "Choose all";
+}
+document.addEventListener("change", ({ target }) => {
+  if (target.matches("[data-check-all]")) {
+    for (const box of target.form.querySelectorAll(`input[name="${target.dataset.checkAll}"]`)) box.checked = target.checked;
+  }
+  updateChosen(target.form);
 });
 
 // --- Menus ------------------------------------------------------------------
