@@ -104,6 +104,7 @@ func runDev(ctx context.Context, s surroundings, options devOptions) (err error)
 	webhookURL := publicURL.JoinPath(webhookPath).String()
 	emulator, err := clerkdev.New(clerkdev.Config{
 		PublicURL: publicURL.String(), WebhookURL: webhookURL, StateFile: database.stateFile, Scripts: options.clerkJS, Logger: logger,
+		Roles: []clerkdev.Role{viewerRole},
 	})
 	if err != nil {
 		return err
@@ -166,6 +167,9 @@ func runDev(ctx context.Context, s surroundings, options devOptions) (err error)
 	}
 	return nil // being told to stop is no failure, whatever was under way
 }
+
+// viewerRole is the one that Tenon needs and no instance of Clerk brings along.
+var viewerRole = clerkdev.Role{Key: "org:viewer", Name: "Viewer"}
 
 // devShutdown is how long running requests may take after Ctrl-C.
 const devShutdown = time.Second

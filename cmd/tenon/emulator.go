@@ -32,6 +32,7 @@ func emulatorCommand(s surroundings) *cli.Command {
 			&cli.StringFlag{Name: "app", Usage: "`URL` of the application on this machine, such as http://localhost:3000"},
 			&cli.StringFlag{Name: "webhook", Usage: "`URL` of the application's webhook endpoint on this machine; without one events are only recorded"},
 			&cli.StringFlag{Name: "state", Usage: "keep everything in `FILE` over restarts, keys included", TakesFile: true},
+			&cli.StringSliceFlag{Name: "role", Usage: "have a role `KEY` such as org:editor beside org:admin and org:member; may be repeated"},
 			&cli.StringFlag{Name: "clerk-js", Usage: "serve ClerkJS from the node_modules folder `DIR`", TakesFile: true},
 			&cli.BoolFlag{Name: "development", Usage: "be a development instance: keys start with pk_test_"},
 			&cli.BoolFlag{Name: "json", Usage: "print one line of JSON on standard output once ready, for programs"},
@@ -75,8 +76,12 @@ func runEmulator(ctx context.Context, s surroundings, cmd *cli.Command) (err err
 		return errors.Join(err, closeAll(listeners))
 	}
 	publicURL := &url.URL{Scheme: "http", Host: publicHost(cmd.String("addr"), listeners[0])}
+	var roles []clerkdev.Role
+	for _, key := range cmd.StringSlice("role") {
+		roles = append(roles, clerkdev.Role{Key: key, Name: strings.TrimPrefix(key, "org:")})
+	}
 	emulator, err := clerkdev.New(clerkdev.Config{
-		PublicURL: publicURL.String(), WebhookURL: cmd.String("webhook"), StateFile: cmd.String("state"),
+		PublicURL: publicURL.String(), WebhookURL: cmd.String("webhook"), StateFile: cmd.String("state"), Roles: roles,
 		Development: cmd.Bool("development"), Scripts: cmd.String("clerk-js"), Logger: logger,
 	})
 	if err != nil {

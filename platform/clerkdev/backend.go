@@ -42,6 +42,8 @@ func (e *Emulator) Backend() http.Handler {
 		"GET /v1/organizations/{organization}/invitations/{invitation}": e.getInvitation,
 		"GET /v1/organization_invitations":                              e.listInvitations,
 		"GET /v1/organizations/{organization}/domains":                  e.listDomains,
+		"GET /v1/organization_roles":                                    e.listAllRoles,
+		"GET /v1/organization_roles/{role}":                             e.getRole,
 		"GET /v1/sessions":                                              e.listSessions,
 		"GET /v1/sessions/{session}":                                    e.getSession,
 	} {
@@ -75,6 +77,9 @@ func (e *Emulator) Backend() http.Handler {
 		"POST /v1/organizations/{organization}/invitations":                     e.postInvitation,
 		"POST /v1/organizations/{organization}/invitations/bulk":                e.postInvitations,
 		"POST /v1/organizations/{organization}/invitations/{invitation}/revoke": e.postRevokeInvitation,
+		"POST /v1/organization_roles":                                           e.postRole,
+		"PATCH /v1/organization_roles/{role}":                                   e.patchRole,
+		"DELETE /v1/organization_roles/{role}":                                  e.removeRole,
 		"POST /v1/sessions":                                                     e.postSession,
 		"POST /v1/sessions/{session}/revoke":                                    e.postRevokeSession,
 	} {
@@ -582,43 +587,40 @@ func (e *Emulator) patchUser(c *call, t *tx) (any, error) {
 	return t.userResource(t.Users[changed.ID]), nil
 }
 
-// banUser returns the handler that locks a user out, sessions included, or lets
-// them in again.
-func (e *Emulator) banUser(banned bool) func(*call, *tx) (any, error) {
+// changesUser returns the handler that changes a user in one respect.
+func (e *Emulator) changesUser(change func(*tx, *user) error) func(*call, *tx) (any, error) {
 	return func(c *call, t *tx) (any, error) {
 		known, err := c.user()
 		if err != nil {
 			return nil, err
 		}
 		changed := *known
-		changed.Banned = banned
-		if err := t.replaceUser(changed); err != nil {
+		if err := change(t, &changed); err != nil {
 			return nil, err
-		}
-		if banned {
-			if err := t.revokeSessionsOf(changed.ID); err != nil {
-				return nil, err
-			}
 		}
 		return t.userResource(t.Users[changed.ID]), nil
 	}
 }
 
+// banUser returns the handler that locks a user out, sessions included, or lets
+// them in again.
+func (e *Emulator) banUser(banned bool) func(*call, *tx) (any, error) {
+	return e.changesUser(func(t *tx, u *user) error {
+		u.Banned = banned
+		if err := t.replaceUser(*u); err != nil || !banned {
+			return err
+		}
+		return t.revokeSessionsOf(u.ID)
+	})
+}
+
 // lockUser returns the handler that keeps a user from signing in, who stays
 // where they are signed in, or lets them again.
 func (e *Emulator) lockUser(locked bool) func(*call, *tx) (any, error) {
-	return func(c *call, t *tx) (any, error) {
-		known, err := c.user()
-		if err != nil {
-			return nil, err
-		}
-		changed := *known
-		changed.Locked = locked
-		if err := t.replaceUser(changed); err != nil {
-			return nil, err
-		}
-		return t.userResource(t.Users[changed.ID]), nil
-	}
+	return e.changesUser(func(t *tx, u *user) error {
+		u.Locked = locked
+		return t.replaceUser(*u)
+	})
 }
 
 var errNoPassword = errBadRequest("no_password_set", "The user has no password.")
@@ -949,7 +951,7 @@ func (e *Emulator) patchMembership(c *call, t *tx) (any, error) {
 	if err := c.decode(&params); err != nil {
 		return nil, err
 	}
-	if err := checkRole(params.Role); err != nil {
+	if err := t.checkRole(params.Role); err != nil {
 		return nil, err
 	}
 	changed := *known

@@ -321,7 +321,7 @@ func (t *tx) createOrganization(n newOrganization) (*organization, error) {
 		return nil, err
 	}
 	if n.createdBy != "" {
-		_, err = t.createMembership(o, t.Users[n.createdBy], "org:admin")
+		_, err = t.createMembership(o, t.Users[n.createdBy], creatorRole)
 	}
 	return o, err
 }
@@ -378,20 +378,8 @@ func (s *state) membershipsIn(organizationID string) []*membership {
 	return all
 }
 
-// checkRole accepts every key that could be a role's: an instance may have
-// roles that nobody told the emulator of.
-func checkRole(role string) error {
-	if role == "" {
-		return errMissing("role")
-	}
-	if !roleKeyPattern.MatchString(role) {
-		return errValue("role", "A role key looks like org:editor.")
-	}
-	return nil
-}
-
 func (t *tx) createMembership(o *organization, u *user, role string) (*membership, error) {
-	if err := checkRole(role); err != nil {
+	if err := t.checkRole(role); err != nil {
 		return nil, err
 	}
 	if t.membership(o.ID, u.ID) != nil {
@@ -437,7 +425,7 @@ func (t *tx) createInvitation(o *organization, n newInvitation) (*invitation, er
 	if err := checkEmail(n.email); err != nil {
 		return nil, err
 	}
-	if err := checkRole(n.role); err != nil {
+	if err := t.checkRole(n.role); err != nil {
 		return nil, err
 	}
 	if n.inviterID != "" && t.Users[n.inviterID] == nil {

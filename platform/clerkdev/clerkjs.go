@@ -721,18 +721,7 @@ func (e *Emulator) listRoles(c *frontendCall, s *state) (any, error) {
 	if _, err := c.permitted(s, ""); err != nil {
 		return nil, err
 	}
-	all := []roleResource{}
-	for _, key := range slices.Sorted(maps.Keys(s.Roles)) {
-		r := roleResource{Object: "role", ID: "role_" + strings.TrimPrefix(key, "org:"), Key: key, Name: s.roleName(key), Permissions: []permissionResource{}, CreatedAt: 1, UpdatedAt: 1}
-		for _, permission := range s.permissions(key) {
-			kind := "user"
-			if strings.HasPrefix(permission, "org:sys_") {
-				kind = "system"
-			}
-			r.Permissions = append(r.Permissions, permissionResource{Object: "permission", ID: "perm_" + permission, Key: permission, Name: permission, Type: kind, CreatedAt: 1, UpdatedAt: 1})
-		}
-		all = append(all, r)
-	}
+	all := s.allRoles("")
 	return pageOf(c, all, func(r roleResource) int64 { return r.CreatedAt })
 }
 
@@ -863,7 +852,7 @@ func (e *Emulator) changeRole(c *frontendCall, t *tx) (any, error) {
 	}
 	changed := *m
 	changed.Role = text(c.value("role"))
-	if err := checkRole(changed.Role); err != nil {
+	if err := t.checkRole(changed.Role); err != nil {
 		return nil, err
 	}
 	if err := t.replaceMembership(changed); err != nil {

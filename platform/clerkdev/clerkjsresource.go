@@ -120,28 +120,6 @@ type signUpResource struct {
 	password *string
 }
 
-type roleResource struct {
-	Object      string               `json:"object"`
-	ID          string               `json:"id"`
-	Key         string               `json:"key"`
-	Name        string               `json:"name"`
-	Description string               `json:"description"`
-	Permissions []permissionResource `json:"permissions"`
-	CreatedAt   int64                `json:"created_at"`
-	UpdatedAt   int64                `json:"updated_at"`
-}
-
-type permissionResource struct {
-	Object      string `json:"object"`
-	ID          string `json:"id"`
-	Key         string `json:"key"`
-	Name        string `json:"name"`
-	Description string `json:"description"`
-	Type        string `json:"type"`
-	CreatedAt   int64  `json:"created_at"`
-	UpdatedAt   int64  `json:"updated_at"`
-}
-
 func (e *Emulator) clientResource(s *state, b browser) (*clientResource, error) {
 	under := e.attempts.of(b.client.ID)
 	r := &clientResource{

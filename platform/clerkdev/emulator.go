@@ -32,6 +32,9 @@ type Config struct {
 	// with pk_test_ and its browsers carry a __clerk_db_jwt. Otherwise the
 	// instance behaves as one in production.
 	Development bool
+	// Roles are those that organizations have beside org:admin and org:member,
+	// as far as the state file does not have them yet. Any other role is refused.
+	Roles []Role
 	// Scripts is a node_modules folder with @clerk/clerk-js and @clerk/ui, which
 	// the Frontend API then serves as Clerk's does. Empty serves none.
 	Scripts string
@@ -99,6 +102,11 @@ func New(cfg Config) (*Emulator, error) {
 	if err := e.load(); err != nil {
 		return nil, err
 	}
+	for _, role := range cfg.Roles {
+		if err := e.ensureRole(role); err != nil {
+			return nil, fmt.Errorf("clerkdev: Roles: %w", err)
+		}
+	}
 	return e, nil
 }
 
@@ -120,6 +128,7 @@ func (e *Emulator) load() error {
 		e.keys[pair.ID] = key
 		return e.save()
 	}
+	e.state.identifyRoles()
 	for _, pair := range e.state.Keys {
 		key, err := pair.parse()
 		if err != nil {

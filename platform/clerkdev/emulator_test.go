@@ -47,6 +47,7 @@ func start(t testing.TB, cfg clerkdev.Config) *instance {
 	if cfg.PublicURL == "" {
 		cfg.PublicURL = "http://localhost:3000"
 	}
+	cfg.Roles = append(cfg.Roles, clerkdev.Role{Key: "org:viewer", Name: "Viewer"})
 	emulator, err := clerkdev.New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -243,7 +243,7 @@ func (s *state) userResource(u *user) userResource {
 func (s *state) organizationResource(o *organization) organizationResource {
 	missing := true
 	for _, m := range s.Memberships {
-		if m.OrganizationID == o.ID && m.Role == "org:admin" {
+		if m.OrganizationID == o.ID && m.Role == creatorRole {
 			missing = false
 			break
 		}

@@ -152,12 +152,19 @@ type client struct {
 	SignedInAt int64 `json:"signed_in_at,omitempty"`
 }
 
+// role is one that people can have in organizations. The state keeps it under
+// its key.
 type role struct {
+	ID          string   `json:"id"`
 	Name        string   `json:"name"`
-	Permissions []string `json:"permissions,omitempty"`
+	Description string   `json:"description,omitempty"`
+	Permissions []string `json:"permissions,omitempty"` // their keys
+	CreatedAt   int64    `json:"created_at"`
+	UpdatedAt   int64    `json:"updated_at"`
 }
 
 func newState() *state {
+	now := time.Now().UnixMilli()
 	return &state{
 		Format:        stateFormat,
 		InstanceID:    newID("ins"),
@@ -170,11 +177,11 @@ func newState() *state {
 		Sessions:      map[string]*session{},
 		Clients:       map[string]*client{},
 		Roles: map[string]*role{
-			"org:admin": {Name: "Admin", Permissions: []string{
+			creatorRole: {ID: newID("role"), Name: "Admin", CreatedAt: now, UpdatedAt: now, Permissions: []string{
 				"org:sys_profile:manage", "org:sys_profile:delete", "org:sys_memberships:read", "org:sys_memberships:manage",
 				"org:sys_domains:read", "org:sys_domains:manage",
 			}},
-			"org:member": {Name: "Member", Permissions: []string{"org:sys_memberships:read"}},
+			memberRole: {ID: newID("role"), Name: "Member", CreatedAt: now, UpdatedAt: now, Permissions: []string{"org:sys_memberships:read"}},
 		},
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -280,46 +279,4 @@ func (e *Emulator) signedFor(sessionID, token string) bool {
 	payload, err := parsed.Verify(key.Public())
 	var claims sessionClaims
 	return err == nil && json.Unmarshal(payload, &claims) == nil && claims.SessionID == sessionID
-}
-
-var (
-	roleKeyPattern       = regexp.MustCompile(`^org:[a-z][a-z0-9_]{0,62}$`)
-	permissionKeyPattern = regexp.MustCompile(`^org:[a-z][a-z0-9_]{0,62}:[a-z][a-z0-9_]{0,62}$`)
-)
-
-// DefineRole gives a role key ("org:editor") a name for people and its
-// permissions ("org:projects:create"), which tokens then carry. Roles of which
-// only the key is used have no permissions.
-func (e *Emulator) DefineRole(key, name string, permissions ...string) error {
-	if !roleKeyPattern.MatchString(key) {
-		return errFormat("key", "A role key looks like org:editor.")
-	}
-	for _, permission := range permissions {
-		if !permissionKeyPattern.MatchString(permission) {
-			return errFormat("permissions", "A permission key looks like org:projects:create.")
-		}
-	}
-	return e.update(sender{}, func(t *tx) error {
-		t.Roles[key] = &role{Name: name, Permissions: slices.Clone(permissions)}
-		return nil
-	})
-}
-
-// roleName is what people call a role.
-func (s *state) roleName(key string) string {
-	if r := s.Roles[key]; r != nil {
-		return r.Name
-	}
-	name := strings.ReplaceAll(strings.TrimPrefix(key, "org:"), "_", " ")
-	if name == "" {
-		return ""
-	}
-	return strings.ToUpper(name[:1]) + name[1:]
-}
-
-func (s *state) permissions(roleKey string) []string {
-	if r := s.Roles[roleKey]; r != nil && r.Permissions != nil {
-		return r.Permissions
-	}
-	return []string{}
 }

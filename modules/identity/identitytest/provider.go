@@ -184,6 +184,13 @@ func (w ProviderWorld) missing(t *testing.T) {
 			}
 		}
 	}
+	if _, err := w.ChangeRole(t.Context(), w.OrganizationID, w.Member.ID, "org:invented"); !fault.Is(err, fault.Invalid) ||
+		len(fault.As(err).Fields) != 1 || fault.As(err).Fields[0].Name != "role" {
+		t.Errorf("a role: %v", err)
+	}
+	if o, err := w.Observe(t.Context(), w.OrganizationID, w.Member.ID); err != nil || o.Memberships[0].ProviderRole != "org:member" {
+		t.Errorf("a role was given that is not there: %+v, %v", o.Memberships, err)
+	}
 	if _, err := w.Invitation(t.Context(), w.OrganizationID, "orginv_none"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("an invitation: %v", err)
 	}

@@ -25,7 +25,9 @@ import (
 func TestProviderContract(t *testing.T) {
 	t.Parallel()
 	identitytest.RunProvider(t, func(t *testing.T) identitytest.ProviderWorld {
-		emulator, err := clerkdev.New(clerkdev.Config{PublicURL: "http://localhost:3000"})
+		emulator, err := clerkdev.New(clerkdev.Config{
+			PublicURL: "http://localhost:3000", Roles: []clerkdev.Role{{Key: "org:viewer", Name: "Viewer"}},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,6 +132,38 @@ func TestMembersFailuresHaveKinds(t *testing.T) {
 				if fields := fault.As(err).Fields; len(fields) > 0 && fields[0].Name != test.field || len(fields) == 0 && test.field != "" {
 					t.Errorf("fields %+v", fields)
 				}
+			}
+		})
+	}
+}
+
+// TestARoleThatTheInstanceDoesNotHave: the product's viewers are a role that
+// somebody has to add at Clerk, and until then it is the role that is blamed and
+// not the person or the organization.
+func TestARoleThatTheInstanceDoesNotHave(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		roles http.HandlerFunc
+		kind  fault.Kind
+	}{
+		"it is not there":          {answer(list(1, `{"key":"org:viewer_of_much"}`)), fault.Invalid},
+		"it is there":              {answer(list(2, `{"key":"org:viewer_of_much"}`, `{"key":"org:viewer"}`)), fault.NotFound},
+		"nobody can say":           {func(w http.ResponseWriter, _ *http.Request) { refuseCall(w, http.StatusTooManyRequests) }, fault.NotFound},
+		"the key may not ask":      {func(w http.ResponseWriter, _ *http.Request) { refuseCall(w, http.StatusForbidden) }, fault.NotFound},
+		"the answer is unheard of": {answer(`{"data":"none"}`), fault.NotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			provider, api := newProvider(t, map[string]http.HandlerFunc{"GET /organization_roles": test.roles})
+			_, inviteErr := provider.Invite(t.Context(), "org_1", identity.Invitation{Email: "a@example.com", Role: identity.RoleViewer})
+			_, roleErr := provider.ChangeRole(t.Context(), "org_1", "user_1", "org:viewer")
+			for _, err := range []error{inviteErr, roleErr} {
+				if !fault.Is(err, test.kind) || test.kind == fault.Invalid && fault.As(err).Fields[0].Name != "role" {
+					t.Errorf("%v: %v", fault.KindOf(err), err)
+				}
+			}
+			if len(api.requests) != 4 || !strings.Contains(api.requests[1], "query=org%3Aviewer") {
+				t.Errorf("asked %q", api.requests)
 			}
 		})
 	}

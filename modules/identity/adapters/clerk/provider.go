@@ -188,7 +188,7 @@ func (p *Provider) ChangeRole(ctx context.Context, organizationID, accountID, pr
 	}
 	var answer membershipAnswer
 	if err := p.call(ctx, http.MethodPatch, path, &parameters{body: map[string]string{"role": providerRole}}, &answer); err != nil {
-		return identity.Observation{}, err
+		return identity.Observation{}, p.blameRole(ctx, err, providerRole)
 	}
 	observed, err := answer.observe()
 	return observed, fault.Wrap("read Clerk's membership", err)
@@ -302,16 +302,44 @@ func (p *Provider) Invite(ctx context.Context, organizationID string, i identity
 	if err != nil {
 		return identity.Invitation{}, err
 	}
-	body := map[string]string{"email_address": i.Email, "role": identity.ProviderRoleOf(i.Role)}
+	role := identity.ProviderRoleOf(i.Role)
+	body := map[string]string{"email_address": i.Email, "role": role}
 	if i.InvitedBy != "" {
 		body["inviter_user_id"] = i.InvitedBy
 	}
 	var answer invitationAnswer
 	if err := p.call(ctx, http.MethodPost, path, &parameters{body: body}, &answer); err != nil {
-		return identity.Invitation{}, err
+		return identity.Invitation{}, p.blameRole(ctx, err, role)
 	}
 	sent, err := answer.invitation()
 	return sent, fault.Wrap("read Clerk's invitation", err)
+}
+
+type rolesAnswer struct {
+	clerk.APIResource
+
+	Data []struct {
+		Key string `json:"key"`
+	} `json:"data"`
+}
+
+// blameRole returns err, or what a role that the instance does not have is to be
+// told as: Clerk answers only that something was not found, be it the
+// organization, the person or the role.
+func (p *Provider) blameRole(ctx context.Context, err error, role string) error {
+	if !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	var answer rolesAnswer
+	if asked := p.call(ctx, http.MethodGet, "/organization_roles", &parameters{query: url.Values{"query": {role}, "limit": {strconv.Itoa(pageSize)}}}, &answer); asked != nil {
+		return err // which is the answer to what was wanted
+	}
+	for _, known := range answer.Data {
+		if known.Key == role {
+			return err
+		}
+	}
+	return errNoRole.WithCause(err)
 }
 
 // RevokeInvitation implements [identity.Provider].
@@ -339,6 +367,7 @@ var (
 	errBusy      = fault.New(fault.RateLimited, "The identity provider asks us to slow down. Please try again in a moment.")
 	errInvited   = fault.New(fault.Conflict, "They were invited already.").WithField("email", "There is an invitation for this address already. Send it again, or revoke it first.")
 	errMember    = fault.New(fault.Conflict, "They are a member already.").WithField("email", "Somebody with this address is a member already.")
+	errNoRole    = errRefused.WithField("role", "The identity provider does not have this role. Whoever administers it can add it.")
 	errFull      = fault.New(fault.Conflict, "The organization has as many members and invitations as it may have.")
 	errSlugTaken = fault.New(fault.Conflict, "Another organization has this address.").WithField("slug", "Another organization has this address. Choose another one.")
 	errProvider  = fault.New(fault.Unavailable, "The identity provider cannot be reached right now. Please try again.")
@@ -399,7 +428,7 @@ func explained(answer *clerk.APIErrorResponse) *fault.Error {
 		case "name":
 			return errRefused.WithField("name", "The identity provider does not accept this name.")
 		case "role":
-			return errRefused.WithField("role", "The identity provider does not have this role.")
+			return errNoRole
 		}
 	}
 	return nil

@@ -820,6 +820,9 @@ func (p *Provider) ChangeRole(ctx context.Context, organizationID, accountID, pr
 	if err != nil {
 		return identity.Observation{}, err
 	}
+	if !slices.Contains([]string{"org:admin", "org:member", "org:viewer"}, providerRole) {
+		return identity.Observation{}, fault.InvalidFields(fault.Field{Name: "role", Message: "The identity provider does not have this role."})
+	}
 	o.Memberships[0].ProviderRole = providerRole
 	o.Memberships[0].UpdatedAt = o.Memberships[0].UpdatedAt.Add(time.Second)
 	return o, p.Put(ctx, o)
