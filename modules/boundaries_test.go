@@ -89,7 +89,7 @@ var rules = []struct {
 				return false
 			}
 			if folder := i.ours(); folder != "" {
-				return !isModuleRoot(folder) && folder != "platform/fault" && folder != "platform/tenant"
+				return !isModuleRoot(folder) && folder != "platform/fault" && folder != "platform/tenant" && folder != "platform/origin"
 			}
 			if i.isStandard() {
 				return i.isOf("net", "database", "html", "os", "syscall") && i.path != "net/mail"

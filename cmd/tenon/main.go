@@ -9,9 +9,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"os/user"
 	"syscall"
 
 	"github.com/urfave/cli/v3"
+
+	"github.com/tenonhq/tenon/platform/origin"
 )
 
 // Exit codes of every command.
@@ -27,6 +30,19 @@ func main() {
 	os.Exit(run(ctx, os.Args, surroundings{environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}))
 }
 
+// commandOrigin is whoever typed the command. What a server does for others says so
+// itself.
+func commandOrigin() origin.Origin {
+	who, where := "unknown", "unknown"
+	if current, err := user.Current(); err == nil {
+		who = current.Username
+	}
+	if name, err := os.Hostname(); err == nil {
+		where = name
+	}
+	return origin.Origin{Kind: origin.Command, Actor: who + "@" + where}
+}
+
 // surroundings are what a command is run in.
 type surroundings struct {
 	environ []string
@@ -36,7 +52,7 @@ type surroundings struct {
 
 // run executes a command line and returns the process's exit code.
 func run(ctx context.Context, args []string, s surroundings) int {
-	err := newCommand(s).Run(ctx, args)
+	err := newCommand(s).Run(origin.NewContext(ctx, commandOrigin()), args)
 	if err == nil {
 		return 0
 	}

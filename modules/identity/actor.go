@@ -5,6 +5,7 @@ import (
 
 	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/origin"
 )
 
 // Actor is who does something in a tenant, as use cases see them: enough to
@@ -69,9 +70,15 @@ type (
 	accessKey  struct{}
 )
 
-// NewSessionContext returns a context that carries a verified session.
+// NewSessionContext returns a context that carries a verified session, from which
+// its changes come.
 func NewSessionContext(ctx context.Context, session Session) context.Context {
-	return context.WithValue(ctx, sessionKey{}, session)
+	from := origin.FromContext(ctx)
+	from.Kind, from.Actor = origin.Person, session.AccountID
+	if session.Key != nil {
+		from.Kind, from.APIKey = origin.Key, session.Key.ID
+	}
+	return context.WithValue(origin.NewContext(ctx, from), sessionKey{}, session)
 }
 
 // SessionFromContext returns the verified session; ok is false for a request

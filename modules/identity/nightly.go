@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/tenonhq/tenon/platform/origin"
 )
 
 // Nightly reconciles once a day. Any number of them may run: the ledger lets one
@@ -69,6 +71,7 @@ func (n *Nightly) due(ctx context.Context, began time.Time) bool {
 }
 
 func (n *Nightly) reconcile(ctx context.Context) {
+	ctx = origin.NewContext(ctx, origin.Origin{Kind: origin.Job, Actor: "reconciliation"})
 	n.log.InfoContext(ctx, "reconciling with the identity provider")
 	done, err := n.reconciler.All(ctx, ReconcileOptions{Found: func(d Drift) {
 		n.log.WarnContext(ctx, "drift", "kind", string(d.Kind), "organization", d.OrganizationID, "account", d.AccountID,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/origin"
 )
 
 // MaxAttempts is how often an event is tried before it is dead. With the waits
@@ -104,6 +105,7 @@ func (w *Worker) step(ctx context.Context) (attempted, ok bool, err error) {
 			if event, attempted, err = w.inbox.Next(ctx, w.now()); err != nil || !attempted {
 				return err
 			}
+			ctx = origin.NewContext(ctx, origin.Origin{Kind: origin.Webhook, Actor: event.ID})
 			return w.around(ctx, event, func(ctx context.Context) error { return w.apply(ctx, event) })
 		})
 	})

@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun/driver/pgdriver"
+
+	"github.com/tenonhq/tenon/platform/origin"
 )
 
 // These bound what goes on after a context ended.
@@ -174,7 +177,11 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 		return nil, withContextError(ctx, explainRole(prefix, err))
 	}
 	c.openRows = true
-	return &rows{Rows: pgRows, ctx: ctx, conn: c, stop: stop}, nil
+	result := &rows{Rows: pgRows, ctx: ctx, conn: c, stop: stop}
+	if c.commits(query) {
+		return result.all()
+	}
+	return result, nil
 }
 
 // prefix returns what is sent in front of query, or why nothing is.
@@ -195,7 +202,23 @@ func (c *conn) prefix(ctx context.Context, query string, args []driver.NamedValu
 	if c.bound != nil && c.wire.state == stateAborted && (&words{sql: query}).next() != "rollback" {
 		return "", ErrAborted
 	}
+	if c.changes(query) {
+		prefix += origin.FromContext(ctx).SQL()
+	}
 	return prefix, nil
+}
+
+// changes reports whether query may change something whose origin is not known yet. A
+// tenant's transaction was told at its beginning; in one of the system's, every
+// statement comes with its own.
+func (c *conn) changes(query string) bool {
+	return (c.bound == nil || c.bound.scope == systemScope) && (&words{sql: query}).next() != "select"
+}
+
+// commits reports whether query may change something that is committed by the end
+// of its message. A transaction has an answer of its own to its commit.
+func (c *conn) commits(query string) bool {
+	return c.bound == nil && (&words{sql: query}).next() != "select"
 }
 
 func (c *conn) exec(ctx context.Context, message string) (driver.Result, error) {
@@ -287,7 +310,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	if err := c.learnRoles(ctx); err != nil {
 		return nil, err
 	}
-	path := bound.path(c.roles)
+	path := bound.path(c.roles) + origin.FromContext(ctx).SQL()
 	if _, err := c.exec(ctx, begin+"; "+path); err != nil {
 		err = explainRole(path, err)
 		return nil, err
@@ -355,6 +378,43 @@ func (r *rows) Close() error {
 		leaseFrom(r.ctx).end()
 	}
 	return withContextError(r.ctx, err)
+}
+
+// all reads the rows of a message to its end. Its commit may fail behind them, and
+// who asks for one row does not look at what follows.
+func (r *rows) all() (driver.Rows, error) {
+	// The driver forgets the columns with the last row.
+	all := &committedRows{columns: slices.Clone(r.Columns())}
+	for {
+		values := make([]driver.Value, len(all.columns))
+		switch err := r.Next(values); err { //nolint:errorlint // as in Next
+		case nil:
+			all.rows = append(all.rows, values)
+		case io.EOF:
+			return all, r.Close()
+		default:
+			return nil, errors.Join(err, r.Close())
+		}
+	}
+}
+
+// committedRows are the rows of a message that has succeeded.
+type committedRows struct {
+	columns []string
+	rows    [][]driver.Value
+}
+
+func (r *committedRows) Columns() []string { return r.columns }
+
+func (r *committedRows) Close() error { return nil }
+
+func (r *committedRows) Next(dest []driver.Value) error {
+	if len(r.rows) == 0 {
+		return io.EOF
+	}
+	copy(dest, r.rows[0])
+	r.rows = r.rows[1:]
+	return nil
 }
 
 func isServerError(err error) bool {

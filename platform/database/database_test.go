@@ -18,6 +18,7 @@ import (
 	"github.com/tenonhq/tenon/platform/database/databasetest"
 	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/localpg/localpgtest"
+	"github.com/tenonhq/tenon/platform/origin"
 	"github.com/tenonhq/tenon/platform/tenant"
 )
 
@@ -84,6 +85,26 @@ func TestMessagesOnTheWire(t *testing.T) {
 		t.Error(err)
 	}
 	recorder.expect(t, "Q BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY; "+pathA, "Q "+oneQuery, "Q ROLLBACK")
+
+	// What may change something says where that comes from.
+	const write, from = "UPDATE users SET email = 'x'", `SET LOCAL tenon.origin TO '{"kind":"person","actor":"user_1"}'; `
+	known := origin.Acting(ctx, origin.Person, "user_1")
+	change := func(ctx context.Context) {
+		t.Helper()
+		if _, err := db.Tenants().ExecContext(ctx, write); err != nil {
+			t.Error(err)
+		}
+	}
+	change(known)
+	run(db.Tenants(), known)
+	change(ctx)
+	recorder.expect(t, "Q "+pathA+from+write, "Q "+pathA+oneQuery, "Q "+pathA+write)
+	inTx(db.InTenantTx, known, change)
+	recorder.expect(t, "Q BEGIN; "+pathA+from, "Q "+write, "Q COMMIT")
+	inTx(db.InSystemTx, t.Context(), func(outer context.Context) {
+		change(origin.Acting(tenant.NewContext(outer, tenantA), origin.Person, "user_1"))
+	})
+	recorder.expect(t, "Q BEGIN; ", "Q "+pathA+from+write, "Q COMMIT")
 }
 
 // TestNothingIsSent covers every way around the handles and every statement
@@ -370,6 +391,12 @@ func TestCommitThatFails(t *testing.T) {
 		}
 		if err := db.InTenantTx(ctx, deferred); err == nil || !strings.Contains(err.Error(), "23503") {
 			t.Errorf("deferred constraint: %v", err)
+		}
+		// A statement by itself is committed behind the row that it returns.
+		var slug string
+		const returning = "INSERT INTO projects (slug, created_by) VALUES (?, ?), (?, ?) RETURNING slug"
+		if err := db.Tenants().NewRaw(returning, "y", "nobody", "z", "nobody").Scan(ctx, &slug); err == nil || !strings.Contains(err.Error(), "23503") {
+			t.Errorf("deferred constraint behind rows: %q, %v", slug, err)
 		}
 		err = db.InTenantTx(ctx, func(ctx context.Context) error {
 			if err := db.InTenantTx(ctx, swallow); !errors.Is(err, database.ErrAborted) {

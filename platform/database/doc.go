@@ -29,6 +29,10 @@
 //   - When a context ends, the statement is cancelled on the server too.
 //   - A commit after a failed statement is [ErrAborted], not a silent rollback.
 //
+// A statement that may change something says where the change comes from as well
+// (platform/origin), in the same message: the database writes it down. The rows that
+// such a statement returns are handed out once it was committed.
+//
 // Statements that would work on the session or end the transaction (SET, RESET,
 // BEGIN, COMMIT, PREPARE, LISTEN, COPY, CREATE TEMP TABLE, set_config, …) are
 // refused with [ErrRefused] before they are sent, found by reading the text as

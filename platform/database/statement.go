@@ -83,6 +83,8 @@ func checkSet(words *words) error {
 		return refuse("SET LOCAL %s would leave the tenant's schema", name)
 	case "standard_conforming_strings", "client_encoding", "names":
 		return refuse("SET LOCAL %s would change how arguments are read", name)
+	case "tenon":
+		return refuse("SET LOCAL of who makes a change is the driver's")
 	case "":
 		return refuse("SET LOCAL of a setting that is not a plain name")
 	}

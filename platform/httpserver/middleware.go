@@ -25,6 +25,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/origin"
 )
 
 // chain returns every middleware that each request passes, outermost first.
@@ -34,6 +35,7 @@ func (rt *Router) chain() []func(http.Handler) http.Handler {
 		rt.trace,        // around all that is measured
 		rt.identify,     // request id and state, which everything below reads
 		rt.clientIP(),   // before anything that logs or counts by address
+		originate,       // whatever is changed below comes from this request
 		rt.logAccess,    // sees the final status, also of panics
 		rt.recoverPanic, // above everything that can panic
 		rt.limitBody,    // a cap for whoever reads; 401 and 404 come before 413
@@ -69,6 +71,15 @@ func (rt *Router) identify(next http.Handler) http.Handler {
 		}
 		w.Header().Set("X-Request-Id", id)
 		next.ServeHTTP(state.response, r.WithContext(context.WithValue(r.Context(), stateKey{}, state)))
+	})
+}
+
+// originate says to the database which request its changes come from. Whoever finds
+// out who sent it adds that.
+func originate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from := origin.Origin{IP: ClientIP(r.Context()), RequestID: RequestID(r.Context())}
+		next.ServeHTTP(w, r.WithContext(origin.NewContext(r.Context(), from)))
 	})
 }
 
