@@ -27,11 +27,11 @@ var (
 // OldestTenant is the oldest version of a tenant's schema that this code works
 // on; a tenant at an older one is answered 503 until it is migrated. Raise it to
 // the migration that the code begins to rely on.
-const OldestTenant = "20261126162435"
+const OldestTenant = "20261126192714"
 
 // AppendOnly are the tables of a tenant's schema in which the tenant's role may add
 // and read rows, and not change or remove them.
-var AppendOnly = []string{"audit_log"}
+var AppendOnly = []string{"audit_log", "audit_anchors"}
 
 // The desired states, as SQL without a schema's name.
 var (

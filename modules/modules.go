@@ -4,6 +4,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/tenonhq/tenon/modules/apikeys/apikeysfx"
+	"github.com/tenonhq/tenon/modules/audit/auditfx"
 	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/modules/identity/identityfx"
 	"github.com/tenonhq/tenon/modules/operations/operationsfx"
@@ -19,6 +20,7 @@ var All = fx.Options(
 	identityfx.Module,
 	projectsfx.Module,
 	apikeysfx.Module,
+	auditfx.Module,
 	operationsfx.Module,
 )
 
@@ -29,6 +31,7 @@ func Navigation() []web.NavigationItem {
 		{Label: "Projects", Icon: "folder", Path: "/projects"},
 		{Label: "Members", Icon: "users", Path: "/members"},
 		{Label: "API keys", Icon: "key-round", Path: "/api-keys", Permission: string(identity.APIKeysManage)},
+		{Label: "Audit log", Icon: "scroll-text", Path: "/audit-log", Permission: string(identity.AuditView)},
 		{Label: "Settings", Icon: "settings", Path: "/settings", Permission: string(identity.OrganizationManage)},
 	}
 }

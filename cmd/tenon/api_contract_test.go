@@ -140,6 +140,7 @@ func TestContract(t *testing.T) {
 	exchanges := contract(execute)
 	maps.Copy(exchanges, p.memberContract(t, tokens, execute))
 	maps.Copy(exchanges, p.keyContract(t, tokens))
+	maps.Copy(exchanges, p.auditContract())
 	for _, id := range slices.Sorted(maps.Keys(exchanges)) {
 		route, ok := routes[id]
 		if !ok {

@@ -135,6 +135,9 @@ var attackTable = []attacked{
 	{method: "GET", pattern: apiKeys + "/{key}", keys: keyed{200, 403}, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
 	{method: "DELETE", pattern: apiKeys + "/{key}", keys: keyed{204, 403}, own: statuses{204, 204, 403, 403, 404, 401}, foreign: outside(204)},
 
+	{method: "GET", pattern: "/api/tenants/{tenant}/audit-log", keys: keyed{200, 403}, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "GET", pattern: "/api/tenants/{tenant}/audit-log/{entry}", keys: keyed{200, 403}, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+
 	{method: "GET", pattern: "/{tenant}/", own: statuses{303, 303, 303, 303, 404, 401}, foreign: outside(303)},
 	{method: "GET", pattern: "/{tenant}/dashboard", own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
 	{method: "GET", pattern: "/{tenant}/onboarding", own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
@@ -158,6 +161,8 @@ var attackTable = []attacked{
 	{method: "POST", pattern: pageMembers + "/{user}/remove", own: statuses{303, 303, 403, 403, 404, 401}, foreign: outside(303)},
 	{method: "GET", pattern: pageMembers + "/{user}/transfer", own: statuses{409, 403, 403, 403, 404, 401}, foreign: outside(409)},
 	{method: "POST", pattern: pageMembers + "/{user}/transfer", own: statuses{409, 403, 403, 403, 404, 401}, foreign: outside(409)},
+	{method: "GET", pattern: "/{tenant}/audit-log", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "GET", pattern: "/{tenant}/audit-log/export.csv", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
 	{method: "GET", pattern: "/{tenant}/settings", own: statuses{200, 403, 403, 403, 404, 401}, foreign: outside(200)},
 	{method: "POST", pattern: "/{tenant}/settings", body: "name=&slug=", own: statuses{422, 403, 403, 403, 404, 401}, foreign: outside(422)},
 	{method: "GET", pattern: "/{tenant}/settings/delete", own: statuses{200, 403, 403, 403, 404, 401}, foreign: outside(200)},
@@ -242,7 +247,7 @@ func (s *siege) send(t *testing.T, row attacked, as, tenant, project string, hea
 	fill := strings.NewReplacer(
 		"{tenant}", tenant, "{project}", project, "{run}", "1", "{event}", "msg_1", "{script}", "x.js", "*", "x.js",
 		"{email}", fmt.Sprintf("new%d@example.com", s.made), "{user}", s.person(t, row, tenant), "{invitation}", s.invitation(t, row, tenant),
-		"{key}", s.key(t, row, tenant),
+		"{key}", s.key(t, row, tenant), "{entry}", "1",
 	)
 	var body any
 	if row.body != "" {

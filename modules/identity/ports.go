@@ -114,6 +114,14 @@ func (noAdmissions) Now() Moment                           { return 0 }
 func (noAdmissions) Find(string, string) (Admission, bool) { return Admission{}, false }
 func (noAdmissions) Keep(string, Admission, Moment)        {}
 
+// Journal is the audit log of the tenant in the context, for what no table of the
+// tenant has. The tables' own changes are recorded by the database.
+type Journal interface {
+	// Record adds an entry: what was done to the thing with id, and what it has, by
+	// name.
+	Record(ctx context.Context, action, id string, values map[string]any) error
+}
+
 // Transactor runs fn in one transaction over the directory, the inbox, the
 // registry and every tenant's schema. An error or a panic of fn undoes
 // everything; inside a transaction already, it undoes what fn did.

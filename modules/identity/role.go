@@ -26,6 +26,7 @@ const (
 	UsersManage        Permission = "users:manage"
 	UsersView          Permission = "users:view"
 	APIKeysManage      Permission = "apikeys:manage"
+	AuditView          Permission = "audit:view"
 	ProjectsCreate     Permission = "projects:create"
 	ProjectsEditAll    Permission = "projects:edit:all"
 	ProjectsEditOwn    Permission = "projects:edit:own"
@@ -39,8 +40,8 @@ const (
 // grants is the one table of who may do what. Every entry point asks it
 // through [Role.Allows] or [Actor.Allows].
 var grants = map[Role][]Permission{
-	RoleOwner:  {OrganizationManage, UsersManage, UsersView, APIKeysManage, ProjectsCreate, ProjectsEditAll, ProjectsDeleteAll, ProjectsViewAll},
-	RoleAdmin:  {UsersManage, UsersView, APIKeysManage, ProjectsCreate, ProjectsEditAll, ProjectsDeleteAll, ProjectsViewAll},
+	RoleOwner:  {OrganizationManage, UsersManage, UsersView, APIKeysManage, AuditView, ProjectsCreate, ProjectsEditAll, ProjectsDeleteAll, ProjectsViewAll},
+	RoleAdmin:  {UsersManage, UsersView, APIKeysManage, AuditView, ProjectsCreate, ProjectsEditAll, ProjectsDeleteAll, ProjectsViewAll},
 	RoleMember: {UsersView, ProjectsCreate, ProjectsEditOwn, ProjectsDeleteOwn, ProjectsViewPublic, ProjectsViewOwn},
 	RoleViewer: {UsersView, ProjectsViewPublic},
 }
@@ -49,7 +50,7 @@ var grants = map[Role][]Permission{
 func Permissions() []Permission {
 	return []Permission{
 		ProjectsViewPublic, ProjectsViewOwn, ProjectsViewAll, ProjectsCreate, ProjectsEditOwn, ProjectsEditAll,
-		ProjectsDeleteOwn, ProjectsDeleteAll, UsersView, UsersManage, APIKeysManage, OrganizationManage,
+		ProjectsDeleteOwn, ProjectsDeleteAll, UsersView, UsersManage, APIKeysManage, AuditView, OrganizationManage,
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/tenant"
@@ -25,6 +27,7 @@ type Roster struct {
 	members   Members
 	provider  Provider
 	sync      *Sync
+	journal   Journal
 	changes   chan struct{} // holds one token for each change that is under way
 }
 
@@ -34,8 +37,8 @@ type Roster struct {
 const maxChanges = 4
 
 // NewRoster returns the use cases over their ports.
-func NewRoster(tx Transactor, directory Directory, members Members, provider Provider, sync *Sync) *Roster {
-	return &Roster{tx: tx, directory: directory, members: members, provider: provider, sync: sync, changes: make(chan struct{}, maxChanges)}
+func NewRoster(tx Transactor, directory Directory, members Members, provider Provider, sync *Sync, journal Journal) *Roster {
+	return &Roster{tx: tx, directory: directory, members: members, provider: provider, sync: sync, journal: journal, changes: make(chan struct{}, maxChanges)}
 }
 
 // Errors of the use cases.
@@ -415,8 +418,38 @@ func (r *Roster) Invite(ctx context.Context, access Access, draft InvitationDraf
 		return Invitation{}, err
 	}
 	invitation.InvitedBy = access.Member.ID
-	sent, err := r.provider.Invite(ctx, access.Tenant.ID, invitation)
+	sent, err := r.invite(ctx, access, invitation)
 	return sent, fault.Wrap("invite", err)
+}
+
+// invite sends an invitation and records that in the tenant's audit log, which has
+// of the address only as much as lets people tell one from another.
+func (r *Roster) invite(ctx context.Context, access Access, invitation Invitation) (Invitation, error) {
+	sent, err := r.provider.Invite(ctx, access.Tenant.ID, invitation)
+	if err != nil {
+		return Invitation{}, err
+	}
+	name, domain, _ := strings.Cut(sent.Email, "@")
+	_, first := utf8.DecodeRuneInString(name)
+	err = r.record(ctx, "invitation.created", sent.ID, map[string]any{"email": name[:first] + "…@" + domain, "role": string(sent.Role)})
+	return sent, err
+}
+
+// record records what was done at the provider.
+func (r *Roster) record(ctx context.Context, action, id string, values map[string]any) error {
+	err := r.journal.Record(ctx, action, id, values)
+	if err == nil {
+		return nil
+	}
+	return fault.New(fault.KindOf(err), "It was done, but could not be recorded. Look at the invitations before you try again.").WithCause(err)
+}
+
+// revoke makes an invitation void and records that.
+func (r *Roster) revoke(ctx context.Context, access Access, id string) error {
+	if err := r.provider.RevokeInvitation(ctx, access.Tenant.ID, id, access.Member.ID); err != nil {
+		return missing(err)
+	}
+	return r.record(ctx, "invitation.revoked", id, nil)
 }
 
 // Resend sends an invitation once more, by making it void and sending another
@@ -427,10 +460,10 @@ func (r *Roster) Resend(ctx context.Context, access Access, id string) (Invitati
 	if err != nil {
 		return Invitation{}, err
 	}
-	if err := r.provider.RevokeInvitation(ctx, access.Tenant.ID, id, access.Member.ID); err != nil {
-		return Invitation{}, fault.Wrap("resend invitation", missing(err))
+	if err := r.revoke(ctx, access, id); err != nil {
+		return Invitation{}, fault.Wrap("resend invitation", err)
 	}
-	sent, err := r.provider.Invite(ctx, access.Tenant.ID, Invitation{Email: old.Email, Role: old.Role, InvitedBy: access.Member.ID})
+	sent, err := r.invite(ctx, access, Invitation{Email: old.Email, Role: old.Role, InvitedBy: access.Member.ID})
 	if err != nil {
 		lost := fault.As(err)
 		lost = fault.New(lost.Kind, "The old invitation is void and a new one could not be sent. Invite them again.").WithRetryAfter(lost.RetryAfter).WithCause(err)
@@ -445,5 +478,5 @@ func (r *Roster) Revoke(ctx context.Context, access Access, id string) error {
 	if err := r.AuthorizeInvitations(access.Actor()); err != nil {
 		return err
 	}
-	return fault.Wrap("revoke invitation", missing(r.provider.RevokeInvitation(ctx, access.Tenant.ID, id, access.Member.ID)))
+	return fault.Wrap("revoke invitation", r.revoke(ctx, access, id))
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 
+	auditmemory "github.com/tenonhq/tenon/modules/audit/adapters/memory"
 	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/modules/identity/adapters/memory"
 	"github.com/tenonhq/tenon/modules/tenancy"
@@ -24,6 +25,7 @@ type World struct {
 	Inbox     *memory.Inbox
 	Provider  *memory.Provider
 	Ledger    *memory.Reconciliations
+	Log       *auditmemory.Log
 	Tx        *memtx.Transactor
 
 	Tenants  *tenancy.Service
@@ -38,7 +40,7 @@ type World struct {
 // NewWorld returns a world in which nothing has happened.
 func NewWorld() *World {
 	w := newWorld()
-	for _, store := range []memtx.Store{w.Registry, w.Schemas, w.Directory, w.Members, w.Inbox} {
+	for _, store := range []memtx.Store{w.Registry, w.Schemas, w.Directory, w.Members, w.Inbox, w.Log} {
 		w.Tx.Join(store)
 	}
 	return w
@@ -53,13 +55,13 @@ func newWorld() *World {
 	w := &World{
 		Registry: tenancymemory.NewRegistry(), Schemas: tenancymemory.NewSchemas(),
 		Directory: memory.NewDirectory(), Members: memory.NewMembers(), Inbox: memory.NewInbox(), Provider: memory.NewProvider(),
-		Ledger: memory.NewReconciliations(),
+		Ledger: memory.NewReconciliations(), Log: auditmemory.NewLog(),
 	}
 	w.Tx = memtx.New()
 	w.Tenants = tenancy.NewService(w.Registry, w.Schemas, w.Tx)
 	w.Sync = identity.NewSync(w.Tx, w.Directory, w.Members, w.Tenants)
 	w.Service = identity.NewService(w.Tenants, w.Directory, w.Members, w.Provider, w.Sync, slog.New(slog.DiscardHandler))
-	w.Roster = identity.NewRoster(w.Tx, w.Directory, w.Members, w.Provider, w.Sync)
+	w.Roster = identity.NewRoster(w.Tx, w.Directory, w.Members, w.Provider, w.Sync, w.Log)
 	w.Settings = identity.NewSettings(w.Tenants, w.Provider, w.Sync)
 	w.Reconciler = identity.NewReconciler(w.Directory, w.Provider, w.Sync, w.Ledger, rand.Text(), slog.New(slog.DiscardHandler))
 	return w

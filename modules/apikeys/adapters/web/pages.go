@@ -160,6 +160,7 @@ var described = map[identity.Permission]string{
 	identity.UsersView:          "See members",
 	identity.UsersManage:        "Invite, change and remove members",
 	identity.APIKeysManage:      "List and revoke API keys",
+	identity.AuditView:          "Read the audit log",
 	identity.OrganizationManage: "Manage the organization and its owners",
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	auditmemory "github.com/tenonhq/tenon/modules/audit/adapters/memory"
 	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/modules/identity/adapters/bunrepo"
 	"github.com/tenonhq/tenon/modules/identity/adapters/memory"
@@ -25,8 +26,8 @@ func TestAnOwnerStays(t *testing.T) {
 	directory, provider := bunrepo.NewDirectory(db), memory.NewProvider()
 	service := identity.NewService(tenants, directory, members, provider, use, slog.New(slog.DiscardHandler))
 	rosters := []*identity.Roster{
-		identity.NewRoster(db, directory, members, provider, use),
-		identity.NewRoster(db, directory, members, provider, use),
+		identity.NewRoster(db, directory, members, provider, use, auditmemory.NewLog()),
+		identity.NewRoster(db, directory, members, provider, use, auditmemory.NewLog()),
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	people := []string{"user_a", "user_b", "user_c"}

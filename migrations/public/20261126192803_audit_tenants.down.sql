@@ -1,0 +1,6 @@
+-- reverse: create trigger "tenants_audit_updated"
+DROP TRIGGER "tenants_audit_updated" ON "tenants";
+-- reverse: create trigger "tenants_audit_created"
+DROP TRIGGER "tenants_audit_created" ON "tenants";
+-- reverse: create function "audit_tenant"
+DROP FUNCTION "audit_tenant"();
