@@ -34,6 +34,9 @@ type exchange struct {
 	undocumented bool
 	// before is run first.
 	before func(t *testing.T)
+	// again sends it twice, the second time with the ETag of the first answer as
+	// If-None-Match.
+	again bool
 	// etagOf sends the ETag that a GET of this path has, as the named header.
 	etagOf, etagHeader string
 }
@@ -73,7 +76,6 @@ func contract(execute func(t *testing.T, statement string)) map[string][]exchang
 		},
 		"get-project": {
 			{status: 200, as: "owner", path: project},
-			{status: 304, as: "owner", path: project, etagOf: "open-house", etagHeader: "If-None-Match"},
 			{status: 400, as: "owner", path: project, query: "x=%00", undocumented: true},
 			{status: 401, path: project},
 			{status: 403, as: "owner", tenant: "frozen", path: project},
@@ -146,6 +148,12 @@ func TestContract(t *testing.T) {
 		if !ok {
 			t.Errorf("%s is no operation", id)
 			continue
+		}
+		answered := slices.IndexFunc(exchanges[id], func(e exchange) bool { return e.status == http.StatusOK })
+		if route.Operation.Responses.Status(http.StatusNotModified) != nil && answered >= 0 {
+			known := exchanges[id][answered]
+			known.status, known.again = http.StatusNotModified, true
+			exchanges[id] = append(exchanges[id], known)
 		}
 		for i, sent := range exchanges[id] {
 			t.Run(fmt.Sprintf("%s/%d/%d", id, i, sent.status), func(t *testing.T) { p.exchange(t, route, tokens, sent) })
@@ -257,6 +265,10 @@ func (p *product) exchange(t *testing.T, route *routers.Route, tokens map[string
 	var body any
 	if sent.body != "" {
 		body = sent.body
+	}
+	if sent.again {
+		first := p.call(t, route.Method, path, tokens[sent.as], body, sent.header...)
+		sent.header = append(slices.Clone(sent.header), "If-None-Match", first.header.Get("ETag"))
 	}
 	got := p.call(t, route.Method, path, tokens[sent.as], body, sent.header...)
 	if got.status != sent.status {

@@ -116,6 +116,12 @@ func documentMergePatch(_ *huma.OpenAPI, op *huma.Operation) {
 // documentAnswers adds what every operation does about answers that a client
 // has or does not want, see [answerOnlyWhatIsWanted].
 func documentAnswers(_ *huma.OpenAPI, op *huma.Operation) {
+	if read := op.Responses["200"]; tagsContent(op) && read.Headers["ETag"] == nil {
+		if read.Headers == nil {
+			read.Headers = map[string]*huma.Param{}
+		}
+		read.Headers["ETag"] = &huma.Header{Description: "The content's, for If-None-Match.", Schema: &huma.Schema{Type: huma.TypeString}}
+	}
 	if read := op.Responses["200"]; op.Method == http.MethodGet && read != nil && read.Headers["ETag"] != nil {
 		op.Parameters = append(op.Parameters, headerParameter("If-None-Match",
 			"The ETag of what you have; you get 304 and no body while it is current.", `"1-hk2fm7u2mp"`))

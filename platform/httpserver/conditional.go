@@ -1,6 +1,9 @@
 package httpserver
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"slices"
@@ -34,9 +37,24 @@ func IfMatch(header string) []string {
 	return versions
 }
 
+// contentTag returns the weak entity tag of an answer that has no version of its
+// own, such as a list: whoever has the same content needs no other. It is weak, and
+// so nothing to base a change on, since it says nothing of the order of states.
+func contentTag(content []byte) string {
+	sum := sha256.Sum256(content)
+	return `W/"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+}
+
+// tagsContent reports whether the operation's answers get a [contentTag] where the
+// handler has told no version: what is read as JSON does, what is streamed does not.
+func tagsContent(op *huma.Operation) bool {
+	return op.Method == http.MethodGet && op.Responses["200"] != nil && op.Responses["200"].Content[jsonType] != nil
+}
+
 // isKnown reports whether an If-None-Match header names the entity tag. It
 // compares weakly, as RFC 9110 has it for reading.
 func isKnown(ifNoneMatch, tag string) bool {
+	tag = strings.TrimPrefix(tag, "W/")
 	for candidate := range strings.SplitSeq(ifNoneMatch, ",") {
 		candidate = strings.TrimSpace(candidate)
 		if candidate == "*" || strings.TrimPrefix(candidate, "W/") == tag {
@@ -67,20 +85,46 @@ func wantsMinimal(r *http.Request) bool {
 // leaves out the body for whoever prefers that, and says who may keep the
 // answer.
 func answerOnlyWhatIsWanted(ctx huma.Context, next func(huma.Context)) {
-	next(&wantedContext{humaContext: ctx})
+	c := &wantedContext{humaContext: ctx}
+	next(c)
+	c.finish()
 }
 
 // wantedContext drops the body of answers that nobody wants.
 type wantedContext struct {
 	humaContext
 
-	drop bool
+	drop    bool
+	content *bytes.Buffer // of an answer that is told once its tag is known; nil for the others
 }
 
 // Unwrap is how humachi finds its own context.
 func (c *wantedContext) Unwrap() huma.Context { return c.humaContext }
 
 func (c *wantedContext) SetStatus(status int) {
+	_, w := humachi.Unwrap(c)
+	if status == http.StatusOK && w.Header().Get("ETag") == "" && tagsContent(c.Operation()) {
+		c.content = new(bytes.Buffer)
+		return
+	}
+	c.content = nil
+	c.begin(status)
+}
+
+// finish sends the answer that waited for its tag, if one did.
+func (c *wantedContext) finish() {
+	content := c.content
+	if content == nil {
+		return
+	}
+	c.content = nil
+	_, w := humachi.Unwrap(c)
+	w.Header().Set("ETag", contentTag(content.Bytes()))
+	c.begin(http.StatusOK)
+	_, _ = c.BodyWriter().Write(content.Bytes()) // fails only when the client has gone
+}
+
+func (c *wantedContext) begin(status int) {
 	r, w := humachi.Unwrap(c)
 	header := w.Header()
 	tag := header.Get("ETag")
@@ -110,8 +154,11 @@ func (c *wantedContext) SetStatus(status int) {
 }
 
 func (c *wantedContext) BodyWriter() io.Writer {
-	if c.drop {
+	switch {
+	case c.drop:
 		return io.Discard
+	case c.content != nil:
+		return c.content
 	}
 	return c.humaContext.BodyWriter()
 }
