@@ -20,7 +20,8 @@ type Redis struct {
 	timeout time.Duration
 	logger  *slog.Logger
 
-	retryAt   atomic.Int64 // when it is asked again, in Unix nanoseconds; 0 while it answers
+	opened    time.Time
+	retryAt   atomic.Int64 // when it is asked again, as [Redis.elapsed] has it; 0 while it answers
 	fallbacks atomic.Int64
 }
 
@@ -52,7 +53,7 @@ func OpenRedis(url string, logger *slog.Logger) (*Redis, error) {
 	options.DisableIdentity = true
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	redis.SetLogger(silence{}) // what matters comes back as an error
-	return &Redis{client: redis.NewClient(options), timeout: timeout, logger: logger}, nil
+	return &Redis{client: redis.NewClient(options), timeout: timeout, logger: logger, opened: time.Now()}, nil
 }
 
 // silence is a log for the library, which has one for all clients.
@@ -83,7 +84,7 @@ func (r *Redis) take(ctx context.Context, name, key string, limit int) (v verdic
 		return verdict{}, false
 	}
 	retryAt := r.retryAt.Load()
-	now := time.Now().UnixNano()
+	now := r.elapsed()
 	// Of those who come when the pause is over, one tries.
 	if retryAt != 0 && (now < retryAt || !r.retryAt.CompareAndSwap(retryAt, now+int64(redisPause))) {
 		r.fallbacks.Add(1)
@@ -109,9 +110,13 @@ func (r *Redis) take(ctx context.Context, name, key string, limit int) (v verdic
 	return verdict{allowed: answer[0] == 1, remaining: int(answer[1]), reset: time.Duration(answer[2]) * time.Millisecond}, true
 }
 
+// elapsed is a time in nanoseconds that goes on whatever the machine's clock is set
+// to: set back, it would keep Redis from being asked for as long.
+func (r *Redis) elapsed() int64 { return int64(time.Since(r.opened)) }
+
 // failed raises the alarm, once for each time that Redis goes away.
 func (r *Redis) failed(ctx context.Context, err error) {
-	if r.retryAt.Swap(time.Now().Add(redisPause).UnixNano()) == 0 {
+	if r.retryAt.Swap(r.elapsed()+int64(redisPause)) == 0 {
 		r.logger.ErrorContext(ctx, "Redis does not answer: until it does, each process has limits of its own", "error", err)
 	}
 }
