@@ -15,6 +15,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/urfave/cli/v3"
+	"go.uber.org/dig"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxevent"
 
@@ -65,15 +66,18 @@ func newApplication(c config.Config, logger *slog.Logger) (*application, error) 
 		fx.StopTimeout(c.ShutdownTimeout),
 	)
 	if err := app.fx.Err(); err != nil {
-		return nil, errors.Join(err, app.close())
+		// What went wrong is for the reader; who asked whom for it is not.
+		return nil, errors.Join(dig.RootCause(err), app.close())
 	}
 	return app, nil
 }
 
-// wiringLogger shows at debug level what fx does.
+// wiringLogger shows at debug level what fx does. Its errors come back to whoever
+// asked, who tells them once.
 func wiringLogger(logger *slog.Logger) fxevent.Logger {
 	wiring := &fxevent.SlogLogger{Logger: logger}
 	wiring.UseLogLevel(slog.LevelDebug)
+	wiring.UseErrorLevel(slog.LevelDebug)
 	return wiring
 }
 
@@ -203,6 +207,14 @@ func fleetProbe(c config.Config, db *database.DB, engine *migrate.Engine) teleme
 }
 
 func newDatabase(lifecycle fx.Lifecycle, c config.Config, metrics *telemetry.Metrics, logger *slog.Logger) (*database.DB, error) {
+	for _, variable := range []struct {
+		name string
+		url  config.Secret
+	}{{"DATABASE_URL", c.DatabaseURL}, {"DATABASE_DIRECT_URL", c.DatabaseDirectURL}} {
+		if err := database.CheckURL(string(variable.url)); err != nil {
+			return nil, cli.Exit(fmt.Sprintf("%s: %v", variable.name, err), exitUsage)
+		}
+	}
 	db, err := database.Open(database.Config{
 		URL:             string(c.DatabaseURL),
 		MaxOpenConns:    c.DatabaseMaxConns,
@@ -255,7 +267,7 @@ func newSharedLimits(lifecycle fx.Lifecycle, c config.Config, metrics *telemetry
 	}
 	shared, err := ratelimit.OpenRedis(string(c.RedisURL), logger)
 	if err != nil {
-		return nil, err
+		return nil, cli.Exit("REDIS_URL: it is not valid", exitUsage)
 	}
 	metrics.RateLimits(shared)
 	lifecycle.Append(fx.StopHook(shared.Close))

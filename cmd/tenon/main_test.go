@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/tenonhq/tenon/platform/config"
 	"github.com/tenonhq/tenon/platform/localpg/localpgtest"
 )
 
@@ -73,6 +76,55 @@ func TestServeNamesEverythingThatIsWrong(t *testing.T) {
 	}
 }
 
+// servable is an environment that `tenon serve` takes, changed by overrides.
+func servable(overrides ...string) []string {
+	return append([]string{
+		"PUBLIC_URL=https://app.example.com", "LISTEN_ADDR=127.0.0.1:0", "DATABASE_URL=postgres://tenon@127.0.0.1:1/tenon", "LOG_FORMAT=text",
+		"CLERK_SECRET_KEY=sk_test_4uOm7kQm2vZ", "CLERK_PUBLISHABLE_KEY=pk_test_Y2xlcmsuZXhhbXBsZS5jb20k", "CLERK_WEBHOOK_SECRET=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+	}, overrides...)
+}
+
+// TestServeRefusesInASentence sets each variable wrong in turn, and what it names
+// that is not there.
+func TestServeRefusesInASentence(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	addr := taken.Addr().String()
+	redis := "redis://localhost:6379?read_timeout=soon"
+	cases := map[string]string{ // what has to be said, by what is set
+		"LISTEN_ADDR=" + addr:  "LISTEN_ADDR: listen tcp " + addr + ": bind: address already in use",
+		"METRICS_ADDR=" + addr: "METRICS_ADDR: listen tcp " + addr + ": bind: address already in use",
+		"REDIS_URL=" + redis:   "REDIS_URL: it is not valid",
+		"DATABASE_URL=postgres://tenon@db.internal/tenon?sslmode=verify-full&sslrootcert=/nowhere/ca.pem":                  "DATABASE_URL: sslrootcert: open /nowhere/ca.pem: no such file or directory",
+		"DATABASE_URL=postgres://tenon@db.internal/tenon?sslmode=verify-full&sslcert=/nowhere/a.crt&sslkey=/nowhere/a.key": "DATABASE_URL: sslcert: open /nowhere/a.crt: no such file or directory",
+		"DATABASE_DIRECT_URL=postgres://tenon@db.internal/tenon?sslmode=verify-full&sslrootcert=/nowhere/ca.pem":           "DATABASE_DIRECT_URL: sslrootcert: open /nowhere/ca.pem: no such file or directory",
+		"DATABASE_URL=postgres://tenon@db.internal/tenon?sslmode=sometimes":                                                "DATABASE_URL: ",
+	}
+	for _, v := range config.Variables() {
+		cases[v.Name+"=!"] = "the configuration is not usable (1 to mend):\n  " + v.Name + " is not valid; want "
+	}
+	for setting, want := range cases {
+		t.Run(setting, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // should it start
+			defer cancel()
+			var out, errors bytes.Buffer
+			code := run(ctx, []string{"tenon", "serve"}, surroundings{environ: servable(setting), stdout: &out, stderr: &errors})
+			stdout, stderr := out.String(), errors.String()
+			if code != exitUsage || !strings.HasPrefix(stderr, "tenon: "+want) || stdout != "" {
+				t.Errorf("exit %d: %s%s\nwant: %s", code, stdout, stderr, want)
+			}
+			if lines := strings.Count(stderr, "\n"); lines > 2 || strings.Contains(stderr, ".go:") {
+				t.Errorf("not a sentence: %s", stderr)
+			}
+		})
+	}
+}
+
 func TestHelpAndVersion(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--help"}, {"dev", "--help"}, {"serve", "--help"}, {"migrate", "--help"}, {"migrate", "up", "--help"}, {"version"}} {
@@ -99,10 +151,7 @@ func TestMigrateCommands(t *testing.T) {
 func TestServe(t *testing.T) {
 	t.Parallel()
 	databaseURL := localpgtest.NewDatabase(t)
-	environ := []string{
-		"PUBLIC_URL=https://app.example.com", "LISTEN_ADDR=127.0.0.1:0", "DATABASE_URL=" + databaseURL, "LOG_FORMAT=text",
-		"CLERK_SECRET_KEY=sk_test_4uOm7kQm2vZ", "CLERK_PUBLISHABLE_KEY=pk_test_Y2xlcmsuZXhhbXBsZS5jb20k", "CLERK_WEBHOOK_SECRET=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-	}
+	environ := servable("DATABASE_URL=" + databaseURL)
 	log := new(syncBuffer)
 	ctx, cancel := context.WithCancel(t.Context())
 	exit := make(chan int, 1)

@@ -31,6 +31,14 @@ type target struct {
 	tlsOptional    bool        // go on without TLS when the server has none
 }
 
+// CheckURL reports what [Open] would refuse about a URL, a file that it names and
+// that is not there included. It connects to nothing, and its errors never show the
+// password.
+func CheckURL(url string) error {
+	_, err := parseTarget(url)
+	return err
+}
+
 // parseTarget reads a postgres:// URL. No error repeats any part of it that
 // could be the password.
 func parseTarget(text string) (target, error) {
