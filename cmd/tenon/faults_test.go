@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/tenonhq/tenon/platform/config"
 )
@@ -446,4 +447,108 @@ func TestDatabaseGoneAndBack(t *testing.T) {
 		}
 	}
 	l.checkKept(t, p, p.owner(t, "acme"))
+	checkFullPool(t, p)
+}
+
+// checkFullPool has one tenant want more than its share of the connections, and then
+// two of them more than there are: who waits for one is told within the deadline,
+// the others are served, and all of it is over when the reason is.
+func checkFullPool(t *testing.T, p *product) {
+	t.Helper()
+	const deadline, crowd = "REQUEST_TIMEOUT=1s", 20
+	i := startInstance(t, p, "DATABASE_MAX_CONNS=3", "DATABASE_TENANT_CONNS=2", deadline)
+	token := p.owner(t, "acme")
+	who := subjectOf(t, token)
+	p.newOrganization(t, "Calm", "calm", &clerk.User{ID: who})
+	ask := func(tenant string) answer {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.url+"/api/tenants/"+tenant+"/projects", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+token)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return answer{body: err.Error()}
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		return answer{response.StatusCode, response.Header, fmt.Sprint(string(text), err)}
+	}
+	served := func(tenant string) func() bool {
+		return func() bool { return ask(tenant).status == http.StatusOK }
+	}
+	eventually(t, "both tenants", func() bool { return served("acme")() && served("calm")() })
+
+	conn, err := pgx.Connect(t.Context(), p.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	one := func(query string, args ...any) (text string) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), query, args...).Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	waiting := func() string {
+		return one(`SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+	}
+	locked := []string{}
+	for _, tenant := range []string{"acme", "calm"} {
+		locked = append(locked, pgx.Identifier{one(`SELECT schema_name FROM public.tenants WHERE slug = $1`, tenant), "projects"}.Sanitize())
+	}
+	// refused has a crowd ask at once, of whom nobody gets through.
+	refused := func(tenants ...string) {
+		t.Helper()
+		var group sync.WaitGroup
+		began := time.Now()
+		for n := range crowd {
+			group.Go(func() {
+				got := ask(tenants[n%len(tenants)])
+				if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
+					t.Errorf("somebody who waits is told %d %v %s", got.status, got.header, got.body)
+				}
+			})
+		}
+		group.Wait()
+		if took := time.Since(began); took > 10*time.Second { // one after the other they would take as many seconds as there are
+			t.Errorf("%d who wait are told after %v", crowd, took)
+		}
+	}
+
+	hold, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := hold.Exec(t.Context(), "LOCK TABLE "+locked[0]); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		refused("acme")
+	}()
+	eventually(t, "the tenant's share is in use", func() bool { return waiting() == "2" })
+	for range crowd {
+		if got := ask("calm"); got.status != http.StatusOK {
+			t.Errorf("beside a tenant that waits: %d %s", got.status, got.body)
+		}
+	}
+	<-done
+	if _, err := hold.Exec(t.Context(), "LOCK TABLE "+locked[1]); err != nil {
+		t.Fatal(err)
+	}
+	refused("acme", "calm")
+	eventually(t, "nobody waits on", func() bool { return waiting() == "0" })
+	if err := hold.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, tenant := range []string{"acme", "calm"} {
+		for range crowd {
+			if got := ask(tenant); got.status != http.StatusOK {
+				t.Errorf("when there are connections again: %d %s", got.status, got.body)
+			}
+		}
+	}
 }
