@@ -1,14 +1,10 @@
 package rest
 
 import (
-	"bytes"
-	"encoding/json"
-	"reflect"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"github.com/tenonhq/tenon/modules/projects"
+	"github.com/tenonhq/tenon/platform/httpserver"
 )
 
 // Project is a project as the API shows it. The names are the table's.
@@ -73,34 +69,15 @@ func (d ProjectDraft) draft() projects.Draft {
 // is missing stays. A null empties the description and makes the project
 // private; the rest cannot be taken away.
 type ProjectPatch struct {
-	Name        optional[string] `json:"name,omitzero" minLength:"1" maxLength:"120"`
-	Slug        optional[string] `json:"slug,omitzero" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" doc:"Addresses with the old slug stop working."`
-	Description optional[string] `json:"description,omitzero" maxLength:"5000" nullable:"true"`
-	IsPublic    optional[bool]   `json:"is_public,omitzero" nullable:"true"`
-	Status      optional[string] `json:"status,omitzero" enum:"active,archived"`
+	Name        httpserver.Optional[string] `json:"name,omitzero" minLength:"1" maxLength:"120"`
+	Slug        httpserver.Optional[string] `json:"slug,omitzero" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" doc:"Addresses with the old slug stop working."`
+	Description httpserver.Optional[string] `json:"description,omitzero" maxLength:"5000" nullable:"true"`
+	IsPublic    httpserver.Optional[bool]   `json:"is_public,omitzero" nullable:"true"`
+	Status      httpserver.Optional[string] `json:"status,omitzero" enum:"active,archived"`
 }
 
 func (p ProjectPatch) change() projects.Change {
 	return projects.Change{
-		Name: p.Name.value, Slug: p.Slug.value, Description: p.Description.value, Public: p.IsPublic.value, Status: p.Status.value,
+		Name: p.Name.Value, Slug: p.Slug.Value, Description: p.Description.Value, Public: p.IsPublic.Value, Status: p.Status.Value,
 	}
-}
-
-// optional is a property of a merge patch. Its value is nil when the property
-// was missing, and the zero value when it was null: empty text where that is
-// allowed, a reason to refuse the patch where it is not.
-type optional[T any] struct{ value *T }
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (o *optional[T]) UnmarshalJSON(data []byte) error {
-	o.value = new(T)
-	if bytes.Equal(data, []byte("null")) {
-		return nil
-	}
-	return json.Unmarshal(data, o.value)
-}
-
-// Schema implements [huma.SchemaProvider]: the document shows T.
-func (optional[T]) Schema(registry huma.Registry) *huma.Schema {
-	return huma.SchemaFromType(registry, reflect.TypeFor[T]())
 }
