@@ -143,6 +143,7 @@ func TestContract(t *testing.T) {
 	maps.Copy(exchanges, p.memberContract(t, tokens, execute))
 	maps.Copy(exchanges, p.keyContract(t, tokens))
 	maps.Copy(exchanges, p.auditContract())
+	maps.Copy(exchanges, p.settingsContract(t, tokens))
 	for _, id := range slices.Sorted(maps.Keys(exchanges)) {
 		route, ok := routes[id]
 		if !ok {

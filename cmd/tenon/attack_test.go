@@ -68,6 +68,8 @@ const (
 	apiMembers     = "/api/tenants/{tenant}/members"
 	apiInvitations = "/api/tenants/{tenant}/invitations"
 	pageMembers    = "/{tenant}/members"
+
+	apiSettings = "/api/tenants/{tenant}/settings"
 )
 
 // attackTable has every route of the application; TestAttackTable fails for one
@@ -137,6 +139,10 @@ var attackTable = []attacked{
 
 	{method: "GET", pattern: "/api/tenants/{tenant}/audit-log", keys: keyed{200, 403}, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
 	{method: "GET", pattern: "/api/tenants/{tenant}/audit-log/{entry}", keys: keyed{200, 403}, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "GET", pattern: apiSettings, keys: keyed{200, 200}, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
+	{method: "PATCH", pattern: apiSettings, body: `{"name": "Acme"}`, keys: keyed{200, 403}, own: statuses{200, 403, 403, 403, 404, 401}, foreign: outside(200)},
+	// Confirmed by nobody: only the owner is told so.
+	{method: "DELETE", pattern: "/api/tenants/{tenant}", keys: keyed{403, 403}, own: statuses{422, 403, 403, 403, 404, 401}, foreign: outside(422)},
 
 	{method: "GET", pattern: "/{tenant}/", own: statuses{303, 303, 303, 303, 404, 401}, foreign: outside(303)},
 	{method: "GET", pattern: "/{tenant}/dashboard", own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/clerk/clerk-sdk-go/v2"
 
 	"github.com/tenonhq/tenon/platform/web/browsertest"
 )
@@ -41,4 +44,56 @@ func TestSettingsInTheBrowser(t *testing.T) {
 	browsertest.Eventually(t, ada.ctx, `!location.pathname.startsWith("/acme-sons")`)
 	ada.open(t, "/acme-sons/settings")
 	browsertest.Eventually(t, ada.ctx, `document.querySelector(".error-status") !== null`)
+}
+
+// settingsContract is [contract] for what an organization is called, and its end.
+func (p *product) settingsContract(t *testing.T, tokens map[string]string) map[string][]exchange {
+	t.Helper()
+	const path = "/api/tenants/acme/settings"
+	owner, big := tokens["owner"], `{"name": "`+strings.Repeat("x", 1<<20)+`"}`
+	p.newOrganization(t, "Doomed", "doomed", &clerk.User{ID: subjectOf(t, owner)})
+	eventually(t, "doomed is there", func() bool {
+		return p.call(t, "GET", "/api/tenants/doomed/settings", owner, nil).status == http.StatusOK
+	})
+	known, unseen := []string{"If-None-Match", ""}, []string{"If-Match", ""}
+	tag := func(header []string) func(*testing.T) {
+		return func(t *testing.T) { header[1] = p.call(t, "GET", path, owner, nil).header.Get("ETag") }
+	}
+	return map[string][]exchange{
+		"get-settings": {
+			{status: 200, as: "viewer"},
+			{status: 304, as: "viewer", header: known, before: tag(known)},
+			{status: 400, as: "owner", query: "x=%00", undocumented: true},
+			{status: 401},
+			{status: 403, as: "owner", tenant: "frozen"},
+			{status: 404, as: "stranger"},
+			{status: 422, as: "owner", query: "x=1", undocumented: true},
+		},
+		"update-settings": {
+			{status: 200, as: "owner", body: `{"name": "Acme & Sons"}`, header: unseen, before: tag(unseen)},
+			{status: 200, as: "owner", body: `{"name": "Acme", "slug": "acme"}`, header: []string{"Content-Type", "application/merge-patch+json"}},
+			{status: 204, as: "owner", body: `{}`, header: []string{"Prefer", "return=minimal"}},
+			{status: 400, as: "owner", body: `{`, undocumented: true},
+			{status: 401, body: `{}`},
+			{status: 403, as: "admin", body: `{}`},
+			{status: 404, as: "stranger", body: `{}`},
+			{status: 409, as: "owner", body: `{"slug": "testcorp"}`},
+			{status: 412, as: "owner", body: `{}`, header: []string{"If-Match", `"another"`}},
+			{status: 413, as: "owner", body: big, undocumented: true},
+			{status: 415, as: "owner", body: `{}`, header: []string{"Content-Type", "text/plain"}, undocumented: true},
+			{status: 422, as: "owner", body: `{"image_url": "https://evil.example/x.png"}`, undocumented: true},
+			{status: 422, as: "owner", body: `{"slug": "admin"}`},
+		},
+		"delete-organization": {
+			{status: 400, as: "owner", query: "confirmation=%00", undocumented: true},
+			{status: 401, query: "confirmation=acme"},
+			{status: 403, as: "admin", query: "confirmation=acme"},
+			{status: 403, as: everyKey, query: "confirmation=acme"},
+			{status: 404, as: "stranger", query: "confirmation=acme"},
+			{status: 422, as: "owner", undocumented: true},
+			{status: 422, as: "owner", query: "confirmation=doomed"},
+			{status: 204, as: "owner", tenant: "doomed", query: "confirmation=doomed"},
+			{status: 404, as: "stranger", tenant: "doomed", query: "confirmation=doomed"},
+		},
+	}
 }

@@ -2,6 +2,10 @@ package identity
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -36,6 +40,10 @@ type SettingsChange struct {
 // MaxOrganizationNameLength is that of an organization's name, in characters.
 const MaxOrganizationNameLength = 100
 
+// ErrSettingsChanged is what a caller gets whose change is to be made to a version
+// that is no longer the settings'.
+var ErrSettingsChanged = fault.New(fault.PreconditionFailed, "The settings were changed by somebody else in the meantime. Get them again and look at what is there now.")
+
 // Errors of the use cases.
 var (
 	errSlugTaken = fault.New(fault.Conflict, "Another organization has this address.").
@@ -43,14 +51,27 @@ var (
 	errUnconfirmed = fault.InvalidFields(fault.Field{Name: "confirmation", Message: "Type the organization's address exactly as it is shown."})
 )
 
+// Version names one state of an organization's settings, so that whoever changes
+// them overwrites nothing that they have not seen.
+func (s *Settings) Version(t tenancy.Tenant) string {
+	hash := sha256.New()
+	for _, setting := range []string{t.ID, t.Name, t.Slug.String(), t.ImageURL} {
+		fmt.Fprintf(hash, "%d:%s", len(setting), setting)
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:12])
+}
+
 // Authorize returns nil if the actor may change and end the organization, and
 // otherwise [ErrForbidden].
 func (s *Settings) Authorize(actor Actor) error { return actor.Require(OrganizationManage) }
 
-// Change makes a change and returns the tenant as it is then. Errors:
-// [ErrForbidden], [fault.Invalid] with every field to mend, [fault.Conflict] with
-// a field "slug" for one that another organization has, and the provider's.
-func (s *Settings) Change(ctx context.Context, access Access, change SettingsChange) (tenancy.Tenant, error) {
+// Change makes a change and returns the tenant as it is then. It is made only to one
+// of versions, see [Settings.Version]; nil are all. The provider takes no condition,
+// so of two changes of one version that are made in the same moment, the later one
+// stays. Errors: [ErrForbidden], [fault.Invalid] with every field to mend,
+// [ErrSettingsChanged], [fault.Conflict] with a field "slug" for one that another
+// organization has, and the provider's.
+func (s *Settings) Change(ctx context.Context, access Access, versions []string, change SettingsChange) (tenancy.Tenant, error) {
 	if err := s.Authorize(access.Actor()); err != nil {
 		return tenancy.Tenant{}, err
 	}
@@ -58,11 +79,21 @@ func (s *Settings) Change(ctx context.Context, access Access, change SettingsCha
 	if err != nil {
 		return tenancy.Tenant{}, err
 	}
+	// The registry and the sync's transaction name their tenants themselves.
+	ctx = tenant.NewContext(ctx, tenant.Schema{})
+	if versions != nil {
+		// What is kept of the access may be a moment old.
+		current, err := s.tenants.Get(ctx, access.Tenant.ID)
+		if err != nil {
+			return tenancy.Tenant{}, fault.Wrap("change settings", err)
+		}
+		if !slices.Contains(versions, s.Version(current)) {
+			return tenancy.Tenant{}, ErrSettingsChanged
+		}
+	}
 	if change.Name == nil && change.Slug == nil {
 		return access.Tenant, nil
 	}
-	// The registry and the sync's transaction name their tenants themselves.
-	ctx = tenant.NewContext(ctx, tenant.Schema{})
 	if change.Slug != nil {
 		holder, err := s.tenants.Resolve(ctx, *change.Slug)
 		switch {
@@ -117,16 +148,21 @@ func (c SettingsChange) parse(t tenancy.Tenant) (SettingsChange, error) {
 	return parsed, nil
 }
 
+// AuthorizeDelete is [Settings.Authorize] for ending the organization, which takes a
+// person: an API key gets [ErrPersonal].
+func (s *Settings) AuthorizeDelete(actor Actor) error {
+	if err := s.Authorize(actor); err != nil {
+		return err
+	}
+	return actor.RequirePerson()
+}
+
 // Delete ends the organization at the provider and here: nobody gets in any more,
 // and its data is destroyed when the grace period is over. confirmation has to be
 // the tenant's slug. Errors: [ErrForbidden], [ErrPersonal] for an API key,
 // [fault.Invalid] with a field "confirmation", and the provider's.
 func (s *Settings) Delete(ctx context.Context, access Access, confirmation string) error {
-	actor := access.Actor()
-	if err := s.Authorize(actor); err != nil {
-		return err
-	}
-	if err := actor.RequirePerson(); err != nil {
+	if err := s.AuthorizeDelete(access.Actor()); err != nil {
 		return err
 	}
 	if strings.TrimSpace(confirmation) != access.Tenant.Slug.String() {

@@ -13,7 +13,7 @@ func TestSettingsAreTheProviders(t *testing.T) {
 	w := newStaff(t)
 	ctx, access := in(t, w, "user_ada")
 	schema := access.Tenant.Schema
-	changed, err := w.Settings.Change(ctx, access, identity.SettingsChange{Name: new("  Acme <Sons> "), Slug: new("acme-sons")})
+	changed, err := w.Settings.Change(ctx, access, nil, identity.SettingsChange{Name: new("  Acme <Sons> "), Slug: new("acme-sons")})
 	if err != nil || changed.Name != "Acme <Sons>" || changed.Slug.String() != "acme-sons" || changed.Schema != schema {
 		t.Fatalf("got %+v, %v", changed, err)
 	}
@@ -28,9 +28,34 @@ func TestSettingsAreTheProviders(t *testing.T) {
 		t.Errorf("at the old address: %v", err)
 	}
 	access.Tenant = changed
-	same, err := w.Settings.Change(ctx, access, identity.SettingsChange{Name: new("Acme <Sons>"), Slug: new("acme-sons")})
+	same, err := w.Settings.Change(ctx, access, nil, identity.SettingsChange{Name: new("Acme <Sons>"), Slug: new("acme-sons")})
 	if err != nil || same != changed {
 		t.Errorf("the same again: %+v, %v", same, err)
+	}
+}
+
+func TestSettingsOverwriteNothingUnseen(t *testing.T) {
+	t.Parallel()
+	w := newStaff(t)
+	ctx, access := in(t, w, "user_ada")
+	seen := w.Settings.Version(access.Tenant)
+	changed, err := w.Settings.Change(ctx, access, []string{"another", seen}, identity.SettingsChange{Name: new("One")})
+	if err != nil || w.Settings.Version(changed) == seen {
+		t.Fatalf("%+v, %v", changed, err)
+	}
+	// The access was granted before the change.
+	for _, versions := range [][]string{{seen}, {}, {""}} {
+		for _, change := range []identity.SettingsChange{{Name: new("Two")}, {}} {
+			if _, err := w.Settings.Change(ctx, access, versions, change); !fault.Is(err, fault.PreconditionFailed) {
+				t.Errorf("%q: %v", versions, err)
+			}
+		}
+	}
+	if _, err := w.Settings.Change(ctx, access, []string{seen}, identity.SettingsChange{Name: new("")}); !fault.Is(err, fault.Invalid) {
+		t.Errorf("what is wrong with the input comes first: %v", err)
+	}
+	if again, err := w.Tenants.Get(t.Context(), "org_acme"); err != nil || again.Name != "One" {
+		t.Errorf("%+v, %v", again, err)
 	}
 }
 
@@ -55,7 +80,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		"reserved":      {identity.SettingsChange{Slug: new("admin")}, fault.Invalid, "slug"},
 		"taken":         {identity.SettingsChange{Name: new("Renamed"), Slug: new("other")}, fault.Conflict, "slug"},
 	} {
-		_, err := w.Settings.Change(ctx, access, test.change)
+		_, err := w.Settings.Change(ctx, access, nil, test.change)
 		var fields []string
 		for _, field := range fault.As(err).Fields {
 			fields = append(fields, field.Name)
@@ -74,7 +99,7 @@ func TestSettingsAreTheOwners(t *testing.T) {
 	w := newStaff(t)
 	for _, account := range []string{"user_cleo", "user_bob", "user_vic"} {
 		ctx, access := in(t, w, account)
-		_, err := w.Settings.Change(ctx, access, identity.SettingsChange{Name: new("")})
+		_, err := w.Settings.Change(ctx, access, nil, identity.SettingsChange{Name: new("")})
 		for _, err := range []error{err, w.Settings.Delete(ctx, access, "acme")} {
 			if !fault.Is(err, fault.Forbidden) {
 				t.Errorf("%s: %v", account, err)

@@ -198,10 +198,10 @@ func newPagesMounts(pages *web.Pages, members *web.MemberPages, settings *web.Se
 	}
 }
 
-func newOperationsMount(service *identity.Service, roster *identity.Roster) httpserver.Mount {
+func newOperationsMount(service *identity.Service, roster *identity.Roster, settings *identity.Settings) httpserver.Mount {
 	return httpserver.Mount{
 		Surface:    httpserver.TenantAPI,
-		Operations: func(api huma.API) { rest.Register(api, service, roster) },
+		Operations: func(api huma.API) { rest.Register(api, service, roster, settings) },
 	}
 }
 

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/platform/httpserver"
 )
 
@@ -118,9 +120,10 @@ func registerMembers(to huma.API, roster *identity.Roster) {
 	}, api.revoke)
 }
 
-// operation is what sets one operation on members and invitations apart.
+// operation is what sets one operation on a tenant's people or settings apart.
 type operation struct {
 	id, method, path, summary, description string
+	tag                                    string // "" is Members
 	// authorize decides whether the request may go on, before its input is
 	// looked at.
 	authorize func(huma.Context, func(huma.Context))
@@ -131,7 +134,7 @@ type operation struct {
 func register[I, O any](to huma.API, o operation, handler func(context.Context, *I) (*O, error)) {
 	httpserver.Register(to, huma.Operation{
 		OperationID: o.id, Method: o.method, Path: o.path, Summary: o.summary, Description: o.description,
-		Tags: []string{"Members"}, DefaultStatus: o.status, Middlewares: huma.Middlewares{o.authorize}, Errors: o.errors,
+		Tags: []string{cmp.Or(o.tag, "Members")}, DefaultStatus: o.status, Middlewares: huma.Middlewares{o.authorize}, Errors: o.errors,
 	}, handler)
 }
 
@@ -170,8 +173,10 @@ func accessOf(ctx context.Context) identity.Access {
 
 // pathOf returns the path of something of the tenant's. A slug has no character
 // that a path would have to escape.
-func pathOf(ctx context.Context, path string) string {
-	return "/api/tenants/" + accessOf(ctx).Tenant.Slug.String() + path
+func pathOf(ctx context.Context, path string) string { return tenantPath(accessOf(ctx).Tenant, path) }
+
+func tenantPath(t tenancy.Tenant, path string) string {
+	return "/api/tenants/" + t.Slug.String() + path
 }
 
 type listMembersInput struct {

@@ -58,8 +58,9 @@ type onboardingOutput struct {
 }
 
 // Register adds the module's operations to the API.
-func Register(api huma.API, service *identity.Service, roster *identity.Roster) {
+func Register(api huma.API, service *identity.Service, roster *identity.Roster, settings *identity.Settings) {
 	registerMembers(api, roster)
+	registerSettings(api, settings)
 	httpserver.Register(api, huma.Operation{
 		OperationID: "complete-onboarding",
 		Method:      http.MethodPost,

@@ -77,7 +77,7 @@ func newServer(t *testing.T) server {
 				return nil
 			})
 		},
-	}, httpserver.Mount{Surface: httpserver.TenantAPI, Operations: func(api huma.API) { rest.Register(api, w.Service, w.Roster) }})
+	}, httpserver.Mount{Surface: httpserver.TenantAPI, Operations: func(api huma.API) { rest.Register(api, w.Service, w.Roster, w.Settings) }})
 	if err != nil {
 		t.Fatal(err)
 	}

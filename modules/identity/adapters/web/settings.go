@@ -59,7 +59,7 @@ func (p *SettingsPages) change(w http.ResponseWriter, r *http.Request, access id
 		return err
 	}
 	entered := enteredSettings{name: r.PostForm.Get("name"), slug: r.PostForm.Get("slug")}
-	changed, err := p.settings.Change(r.Context(), access, identity.SettingsChange{Name: &entered.name, Slug: &entered.slug})
+	changed, err := p.settings.Change(r.Context(), access, nil, identity.SettingsChange{Name: &entered.name, Slug: &entered.slug})
 	if status, shown := refused(w, r, err); shown != nil {
 		return web.Render(w, r, status, "Settings", settingsPage(access, entered, shown))
 	}
