@@ -22,7 +22,8 @@ import (
 const maxBody = 1 << 20
 
 // Backend returns the Backend API, to be served at the root of a listener. Every
-// request needs the secret key as a bearer token.
+// request needs the secret key as a bearer token. Beside Clerk's paths, which
+// begin with /v1/, there is /outage: GET it, or PUT an [Outage] there.
 func (e *Emulator) Backend() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]func(*call) (any, error){
@@ -120,7 +121,11 @@ func (e *Emulator) Backend() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		e.answer(w, nil, errUnknownURL)
 	})
-	return e.authorized(mux)
+	all := http.NewServeMux()
+	all.Handle("/", e.unreliable(mux))
+	all.HandleFunc("GET "+outagePath, e.getOutage)
+	all.HandleFunc("PUT "+outagePath, e.putOutage)
+	return e.authorized(all)
 }
 
 // authorized lets requests with the secret key pass.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -27,6 +28,11 @@ func (e *Emulator) mountConsole(mux *http.ServeMux) {
 		"POST /delivery":      e.postDelivery,
 		"GET /people":         e.showPeople,
 		"GET /organizations":  e.showOrganizations,
+		"GET /roles":          e.showRoles,
+		"POST /roles":         e.postConsoleRole,
+		"POST /roles/delete":  e.postDeleteRole,
+		"GET /outage":         e.showOutage,
+		"POST /outage":        e.postOutage,
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
 		e.mountPage(mux, method+" "+mountPath+path, func(w http.ResponseWriter, r *http.Request) error {
@@ -44,6 +50,8 @@ func consoleShell(r *http.Request) *web.Shell {
 		{Label: "Events", Icon: "webhook", Path: "/"},
 		{Label: "People", Icon: "users", Path: "/people"},
 		{Label: "Organizations", Icon: "building-2", Path: "/organizations"},
+		{Label: "Roles", Icon: "shield-check", Path: "/roles"},
+		{Label: "Outage", Icon: "triangle-alert", Path: "/outage"},
 	} {
 		item.Current = r.URL.Path == mountPath+item.Path || item.Path == "/" && strings.HasPrefix(r.URL.Path, mountPath+"/events/")
 		shell.Navigation = append(shell.Navigation, item)
@@ -229,4 +237,129 @@ func (e *Emulator) showOrganizations(w http.ResponseWriter, r *http.Request) err
 	total := len(organizations)
 	organizations = organizations[:min(total, consoleList)]
 	return web.Render(w, r, http.StatusOK, "Organizations", organizationsPage(organizations, newestOf(len(organizations), total)))
+}
+
+// consoleRole is one row of the page of roles.
+type consoleRole struct {
+	roleResource
+	users int
+}
+
+func (e *Emulator) showRoles(w http.ResponseWriter, r *http.Request) error {
+	return e.renderRoles(w, r, http.StatusOK, nil)
+}
+
+func (e *Emulator) renderRoles(w http.ResponseWriter, r *http.Request, status int, refused *fault.Error) error {
+	var roles []consoleRole
+	e.view(func(s *state) {
+		for _, role := range s.allRoles("") {
+			roles = append(roles, consoleRole{role, s.usersOfRole(role.Key)})
+		}
+	})
+	return web.Render(w, r, status, "Roles", rolesPage(roles, r.PostForm, refused))
+}
+
+func (e *Emulator) postConsoleRole(w http.ResponseWriter, r *http.Request) error {
+	key, name := strings.TrimSpace(r.PostForm.Get("key")), strings.TrimSpace(r.PostForm.Get("name"))
+	err := e.update(senderOf(r.RemoteAddr, r.UserAgent()), func(t *tx) error {
+		return t.createRole(key, role{Name: name, Permissions: strings.Fields(r.PostForm.Get("permissions"))})
+	})
+	if shown, ok := formFault(err); ok {
+		return e.renderRoles(w, r, http.StatusUnprocessableEntity, shown)
+	}
+	if err != nil {
+		return err
+	}
+	web.Redirect(w, r, mountPath+"/roles", &web.Flash{Kind: ui.Success, Message: "People can be " + name + " now."})
+	return nil
+}
+
+func (e *Emulator) postDeleteRole(w http.ResponseWriter, r *http.Request) error {
+	key := r.PostForm.Get("key")
+	err := e.update(senderOf(r.RemoteAddr, r.UserAgent()), func(t *tx) error {
+		if t.Roles[key] == nil {
+			return errNotFound("organization role")
+		}
+		_, err := t.deleteRole(key)
+		return err
+	})
+	flash := &web.Flash{Kind: ui.Success, Message: "The role was deleted."}
+	if refused, ok := errors.AsType[*apiError](err); ok && refused.status == http.StatusForbidden {
+		flash = &web.Flash{Kind: ui.Error, Message: refused.long}
+	} else if err != nil {
+		return err
+	}
+	web.Redirect(w, r, mountPath+"/roles", flash)
+	return nil
+}
+
+// consoleOutage is what the form of the outage shows, as it was typed.
+type consoleOutage struct {
+	answer, retryAfter, delay, calls, path string
+	late                                   bool
+	refused                                *fault.Error
+}
+
+// The ways in which a call is answered, beside statuses.
+const (
+	answersAsEver  = "as-ever"
+	answersNothing = "nothing"
+)
+
+func (e *Emulator) showOutage(w http.ResponseWriter, r *http.Request) error {
+	now := e.Outage()
+	shown := consoleOutage{
+		answer: answersAsEver, late: now.Late, path: now.Path, calls: strconv.Itoa(now.Calls),
+		retryAfter: strconv.Itoa(now.RetryAfter), delay: strconv.FormatFloat(now.Delay, 'f', -1, 64),
+	}
+	switch {
+	case now.Silent:
+		shown.answer = answersNothing
+	case now.Status != 0:
+		shown.answer = strconv.Itoa(now.Status)
+	}
+	return web.Render(w, r, http.StatusOK, "Outage", outagePage(now, shown))
+}
+
+func (e *Emulator) postOutage(w http.ResponseWriter, r *http.Request) error {
+	value := func(name string) string { return strings.TrimSpace(r.PostForm.Get(name)) }
+	page := consoleOutage{
+		answer: value("answer"), retryAfter: value("retry_after"), delay: value("delay"), calls: value("calls"), path: value("path"), late: r.PostForm.Has("late"),
+	}
+	asked := Outage{Silent: page.answer == answersNothing, Late: page.late, Path: page.path}
+	var unreadable []fault.Field
+	number := func(name, text string) int {
+		n, err := strconv.Atoi(cmp.Or(text, "0"))
+		if err != nil {
+			unreadable = append(unreadable, fault.Field{Name: name, Message: "Enter a whole number."})
+		}
+		return n
+	}
+	if page.answer != answersAsEver && page.answer != answersNothing {
+		asked.Status = number("answer", page.answer)
+	}
+	asked.RetryAfter, asked.Calls = number("retry_after", page.retryAfter), number("calls", page.calls)
+	var err error
+	if asked.Delay, err = strconv.ParseFloat(cmp.Or(page.delay, "0"), 64); err != nil {
+		unreadable = append(unreadable, fault.Field{Name: "delay", Message: "Enter seconds, from 0 to 3600."})
+	}
+	if len(unreadable) > 0 {
+		page.refused = fault.InvalidFields(unreadable...)
+	} else if shown, ok := formFault(e.SetOutage(asked)); ok {
+		for n := range shown.Fields {
+			if shown.Fields[n].Name == "status" {
+				shown.Fields[n].Name = "answer"
+			}
+		}
+		page.refused = shown
+	}
+	if page.refused != nil {
+		return web.Render(w, r, http.StatusUnprocessableEntity, "Outage", outagePage(e.Outage(), page))
+	}
+	message := "From now on the Backend API fails like this."
+	if asked.isOver() {
+		message = "The Backend API answers as ever."
+	}
+	web.Redirect(w, r, mountPath+"/outage", &web.Flash{Kind: ui.Success, Message: message})
+	return nil
 }

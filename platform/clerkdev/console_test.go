@@ -190,6 +190,8 @@ func TestPagesInBrowser(t *testing.T) {
 	look("/__clerk/events/"+p.Events()[0].ID, "event")
 	look("/__clerk/people", "people")
 	look("/__clerk/organizations", "organizations")
+	look("/__clerk/roles", "roles")
+	look("/__clerk/outage", "outage")
 
 	browsertest.Do(t, ctx, chromedp.Navigate(p.url+"/__clerk/"))
 	browsertest.Eventually(t, ctx, `document.documentElement.classList.contains("js")`)

@@ -130,8 +130,10 @@ const (
 )
 
 // Run delivers events until ctx ends, and then saves what was delivered. Without
-// a webhook URL it only waits. An instance has one Run at a time.
+// a webhook URL it only waits. An instance has one Run at a time. With it an
+// outage ends, so that no server waits for those who wait for an answer.
 func (e *Emulator) Run(ctx context.Context) error {
+	defer e.outage.set(Outage{})
 	for {
 		wait := e.deliverDue(ctx)
 		if ctx.Err() != nil {

@@ -61,6 +61,7 @@ type Emulator struct {
 	submissions submissions
 
 	delivery dispatcher
+	outage   outages
 }
 
 // New returns an instance with the state of cfg.StateFile, or a new one with
