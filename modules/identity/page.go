@@ -5,6 +5,10 @@ import (
 	"encoding/binary"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/tenonhq/tenon/platform/fault"
 )
@@ -15,10 +19,16 @@ const (
 	MaxMemberLimit     = 100
 )
 
+// MaxMemberSearch is the longest text to search members for, in characters.
+const MaxMemberSearch = 120
+
 // MemberListing asks for a part of the active members of a tenant.
 type MemberListing struct {
 	// Role is "" for every role.
 	Role Role
+	// Search is found in the full name or the address, whatever the case; at most
+	// [MaxMemberSearch] characters.
+	Search string
 	// After is where the page before ended; the zero value starts at the top.
 	After MemberCursor
 	// Limit is the page's size, from 1 to [MaxMemberLimit]; 0 is
@@ -30,6 +40,10 @@ func (l MemberListing) parse() (MemberListing, error) {
 	var fields []fault.Field
 	if _, err := ParseRole(string(l.Role)); l.Role != "" && err != nil {
 		fields = append(fields, fault.Field{Name: "role", Message: "Use owner, admin, member or viewer."})
+	}
+	l.Search = norm.NFC.String(strings.TrimSpace(l.Search))
+	if utf8.RuneCountInString(l.Search) > MaxMemberSearch || !utf8.ValidString(l.Search) || strings.ContainsFunc(l.Search, unicode.IsControl) {
+		fields = append(fields, fault.Field{Name: "q", Message: "Use at most 120 characters, and no control characters."})
 	}
 	switch {
 	case l.Limit == 0:

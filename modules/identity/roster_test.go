@@ -461,7 +461,7 @@ func TestListMembers(t *testing.T) {
 		}
 	}
 	ctx, access := in(t, w, "user_ada")
-	for _, listing := range []identity.MemberListing{{Limit: -1}, {Limit: 101}, {Role: "boss"}} {
+	for _, listing := range []identity.MemberListing{{Limit: -1}, {Limit: 101}, {Role: "boss"}, {Search: strings.Repeat("ä", 121)}, {Search: "a\x00"}, {Search: "\xff"}} {
 		if _, err := w.Roster.List(ctx, access.Actor(), listing); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%+v: %v", listing, err)
 		}

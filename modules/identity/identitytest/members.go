@@ -297,6 +297,24 @@ func (s membersSuite) pages(t *testing.T) {
 	if len(owners) != 1 || owners[0].ID != "user_9" {
 		t.Errorf("the owners are %+v", owners)
 	}
+	for id, name := range map[string][2]string{"user_a": {"Ada 100%", "Löve_lace"}, "user_b": {"Grace", "Hopper"}, "user_c": {"Ada", "Left"}} {
+		member := newMember(id)
+		member.Email, member.FirstName, member.LastName, member.IsActive = id+"@Acme.example", name[0], name[1], id != "user_c"
+		must(t, s.Members.Put(s.a, []identity.Member{member}))
+	}
+	for search, want := range map[string][]string{
+		"ada": {"user_a"}, "GRACE HOP": {"user_b"}, "löve": {"user_a"}, "acme.EXAMPLE": {"user_a", "user_b"}, "%": {"user_a"}, "e_l": {"user_a"}, "d_": nil,
+		`\`: nil, "'; --": nil, "nobody": nil,
+	} {
+		found, err := s.Members.List(s.a, identity.MemberListing{Search: search, Limit: 10})
+		must(t, err)
+		var got []string
+		for _, member := range found {
+			got = append(got, member.ID)
+		}
+		slices.Sort(got)
+		same(t, "a search for "+search, got, want)
+	}
 	if none, err := s.Members.List(t.Context(), identity.MemberListing{Limit: 10}); err == nil {
 		t.Errorf("without a tenant there are %+v", none)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -88,12 +89,18 @@ func (m *Members) All(ctx context.Context) ([]identity.Member, error) {
 	})
 }
 
+// escapeLike makes a text a pattern that only it matches.
+var escapeLike = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
 // List implements [identity.Members].
 func (m *Members) List(ctx context.Context, listing identity.MemberListing) ([]identity.Member, error) {
 	return selectAll(ctx, m.db, userRow.member, func(q *bun.SelectQuery) *bun.SelectQuery {
 		q = q.Where("is_active").OrderExpr(`joined_at, id COLLATE "C"`).Limit(int64(listing.Limit))
 		if listing.Role != "" {
 			q = q.Where("role = ?", string(listing.Role))
+		}
+		if listing.Search != "" {
+			q = q.Where("first_name || ' ' || last_name ILIKE ?0 OR email ILIKE ?0", "%"+escapeLike.Replace(listing.Search)+"%")
 		}
 		if !listing.After.IsZero() {
 			joinedAt, id := listing.After.Position()

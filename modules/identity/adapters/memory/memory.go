@@ -309,7 +309,7 @@ func (m *Members) List(ctx context.Context, listing identity.MemberListing) (fou
 	err = m.of(ctx, func(members map[string]identity.Member) error {
 		for _, member := range members {
 			isAfter := cmp.Or(member.JoinedAt.Truncate(time.Microsecond).Compare(after), cmp.Compare(member.ID, afterID)) > 0
-			if member.IsActive && (listing.After.IsZero() || isAfter) && (listing.Role == "" || listing.Role == member.Role) {
+			if member.IsActive && (listing.After.IsZero() || isAfter) && (listing.Role == "" || listing.Role == member.Role) && isFound(member, listing.Search) {
 				found = append(found, member)
 			}
 		}
@@ -319,6 +319,11 @@ func (m *Members) List(ctx context.Context, listing identity.MemberListing) (fou
 		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), cmp.Compare(a.ID, b.ID))
 	})
 	return found[:min(len(found), listing.Limit)], err
+}
+
+func isFound(member identity.Member, search string) bool {
+	search = strings.ToLower(search)
+	return strings.Contains(strings.ToLower(member.FirstName+" "+member.LastName), search) || strings.Contains(strings.ToLower(member.Email), search)
 }
 
 // Put implements [identity.Members].
