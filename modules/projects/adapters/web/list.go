@@ -147,15 +147,14 @@ func (p *Pages) fillList(ctx context.Context, actor identity.Actor, view *listVi
 	listing, invalid := view.query.listing(actor)
 	var makers []string
 	group, inGroup := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
-		if invalid != nil {
+	group.Go(func() error {
+		if invalid == nil {
+			view.page, invalid = p.service.List(inGroup, actor, listing)
+		}
+		if fault.Is(invalid, fault.Invalid) {
 			return nil
 		}
-		view.page, err = p.service.List(inGroup, actor, listing)
-		if fault.Is(err, fault.Invalid) {
-			invalid, err = err, nil
-		}
-		return err
+		return invalid
 	})
 	group.Go(func() (err error) {
 		if withMakers {

@@ -176,7 +176,7 @@ func projectPage(access identity.Access, project projects.Project, author string
 func inPlace(shell *web.Shell, project projects.Project) templ.Attributes {
 	return templ.Attributes{
 		"hx-get": string(shell.Link("/projects/%s/edit", project.Slug)), "hx-target": "#" + detailsTarget, "hx-select": "#" + detailsTarget,
-		"hx-swap": "outerHTML", "hx-push-url": "true", "data-shortcut": "e",
+		"hx-swap": "outerHTML", "hx-push-url": "true",
 	}
 }
 
