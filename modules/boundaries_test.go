@@ -129,10 +129,10 @@ var rules = []struct {
 		},
 	},
 	{
-		name: "modules depend on each other in one direction: operations, projects and API keys, identity, tenancy",
+		name: "modules depend on each other in one direction: operations and search, projects and API keys, identity, tenancy",
 		broken: func(i importOf) bool {
 			from, to := moduleOf(i.folder), moduleOf(i.ours())
-			above := to == "projects" || to == "operations" || to == "apikeys"
+			above := to == "search" || to == "projects" || to == "operations" || to == "apikeys"
 			isBelow := from == "identity" || from == "projects" || from == "apikeys"
 			return from == "tenancy" && to != "" && to != "tenancy" || isBelow && above && from != to
 		},
@@ -140,6 +140,7 @@ var rules = []struct {
 			{folder: "modules/tenancy", path: "github.com/tenonhq/tenon/modules/identity"},
 			{folder: "modules/identity/adapters/web", path: "github.com/tenonhq/tenon/modules/projects"},
 			{folder: "modules/projects", path: "github.com/tenonhq/tenon/modules/operations"},
+			{folder: "modules/projects/adapters/web", path: "github.com/tenonhq/tenon/modules/search"},
 			{folder: "modules/identity/adapters/web", path: "github.com/tenonhq/tenon/modules/apikeys"},
 		},
 	},

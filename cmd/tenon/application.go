@@ -319,4 +319,5 @@ func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *https
 func mountWeb(r chi.Router) {
 	r.Method(http.MethodGet, "/assets/*", web.Assets())
 	r.Method(http.MethodPost, "/theme", web.ThemeHandler())
+	r.Method(http.MethodPost, "/sidebar", web.SidebarHandler())
 }

@@ -92,6 +92,7 @@ var attackTable = []attacked{
 	{method: "GET", pattern: "/sign-up", own: statuses{303, 303, 303, 303, 303, 303}},
 	{method: "GET", pattern: "/sign-out", own: statuses{303, 303, 303, 303, 303, 303}},
 	{method: "POST", pattern: "/theme", body: "theme=dark", own: statuses{303, 303, 303, 303, 303, 303}},
+	{method: "POST", pattern: "/sidebar", body: "sidebar=folded", own: statuses{303, 303, 303, 303, 303, 303}},
 	{method: "POST", pattern: "/api/webhooks/clerk", body: `{"type": "user.deleted", "data": {}}`, own: statuses{401, 401, 401, 401, 401, 401}},
 
 	{method: "GET", pattern: "/admin/fleet", own: noOperator},
@@ -169,6 +170,7 @@ var attackTable = []attacked{
 	{method: "POST", pattern: pageMembers + "/{user}/transfer", own: statuses{409, 403, 403, 403, 404, 401}, foreign: outside(409)},
 	{method: "GET", pattern: "/{tenant}/audit-log", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
 	{method: "GET", pattern: "/{tenant}/audit-log/export.csv", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "GET", pattern: "/{tenant}/search", own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
 	{method: "GET", pattern: "/{tenant}/settings", own: statuses{200, 403, 403, 403, 404, 401}, foreign: outside(200)},
 	{method: "POST", pattern: "/{tenant}/settings", body: "name=&slug=", own: statuses{422, 403, 403, 403, 404, 401}, foreign: outside(422)},
 	{method: "GET", pattern: "/{tenant}/settings/delete", own: statuses{200, 403, 403, 403, 404, 401}, foreign: outside(200)},

@@ -34,7 +34,7 @@ var reserved = strings.Fields(`
 	new news ns ns1 ns2 oauth oauth2 onboarding operations operators ops organization
 	organizations orgs password ping policy pop pop3 postmaster preview pricing privacy problems
 	profile projects public readyz register root sandbox search security select-organization
-	service session sessions settings setup shop sign-in sign-out sign-up signin signout signup
+	service session sessions settings setup shop sidebar sign-in sign-out sign-up signin signout signup
 	sitemap smtp ssl sso staging static stats status store support system team tenant tenants
 	tenon terms test theme undefined unsubscribe user users version webhook webhooks well-known
 	wiki www www1 www2 null true false

@@ -241,6 +241,91 @@ func TestInteraction(t *testing.T) {
 		browsertest.Eventually(t, ctx, `!document.querySelector("#sidebar").checkVisibility() && document.activeElement.hasAttribute("popovertarget")`)
 	})
 
+	step("the palette finds things by keyboard alone", func(t *testing.T) {
+		open(t, "/acme/dashboard")
+		press := func(keys ...string) {
+			for _, key := range keys {
+				browsertest.Do(t, ctx, chromedp.KeyEvent(key))
+			}
+		}
+		active := func(name string) {
+			t.Helper()
+			browsertest.Eventually(t, ctx, `(() => {
+				const input = document.activeElement, option = document.getElementById(input.getAttribute("aria-activedescendant"));
+				return input.id === "palette-input" && input.ariaExpanded === "true" && option.ariaSelected === "true" && option.innerText === "`+name+`";
+			})()`)
+		}
+		browsertest.Do(t, ctx, chromedp.KeyEvent("k", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
+		active("dashboard")
+		press(kb.ArrowDown)
+		active("projects")
+		press(kb.ArrowUp, kb.ArrowUp)
+		active("form")
+		for _, violation := range browsertest.Violations(t, ctx) {
+			t.Error(violation)
+		}
+		browsertest.Screenshot(t, ctx, "interaction-palette")
+		press("n", "o", "t", "h", "i", "n", "g")
+		browsertest.Eventually(t, ctx, `document.activeElement.ariaExpanded === "false" && document.querySelector("#palette-status").innerText === "No results"`)
+		for _, violation := range browsertest.Violations(t, ctx) {
+			t.Error(violation)
+		}
+		press(kb.Escape)
+		browsertest.Eventually(t, ctx, `!document.querySelector("#palette").open && document.title.startsWith("Dashboard")`)
+		browsertest.Do(t, ctx, click(".sidebar-search"))
+		press("f", "o", "r")
+		browsertest.Eventually(t, ctx, `document.querySelectorAll("#palette [role=option]").length === 1`)
+		press(kb.Enter)
+		browsertest.Eventually(t, ctx, `location.pathname === "/acme/form"`)
+	})
+
+	step("keys lead to pages, but not while somebody types", func(t *testing.T) {
+		open(t, "/acme/form")
+		browsertest.Eventually(t, ctx, `document.activeElement.id === "name"`)
+		browsertest.Do(t, ctx, chromedp.KeyEvent("g"), chromedp.KeyEvent("d"), chromedp.KeyEvent("?"), chromedp.KeyEvent("["))
+		if got := browsertest.Evaluate[string](t, ctx, `document.querySelector("#name").value + document.querySelectorAll("dialog[open]").length + location.pathname`); got != "gd?[0/acme/form" {
+			t.Errorf("typing leads to %q", got)
+		}
+		blur := func() { browsertest.Evaluate[chromedp.Void](t, ctx, `document.activeElement.blur()`) }
+		blur()
+		browsertest.Do(t, ctx, chromedp.KeyEvent("?"))
+		browsertest.Eventually(t, ctx, `document.querySelector("#shortcuts").matches(":modal")`)
+		for _, violation := range browsertest.Violations(t, ctx) {
+			t.Error(violation)
+		}
+		browsertest.Screenshot(t, ctx, "interaction-shortcuts")
+		browsertest.Do(t, ctx, click("#shortcuts-switch"), chromedp.KeyEvent(kb.Escape))
+		blur()
+		browsertest.Do(t, ctx, chromedp.KeyEvent("g"), chromedp.KeyEvent("d"))
+		if got := browsertest.Evaluate[string](t, ctx, `location.pathname`); got != "/acme/form" {
+			t.Errorf("keys that are turned off lead to %s", got)
+		}
+		browsertest.Do(t, ctx, click("[data-dialog=shortcuts]"), click("#shortcuts-switch"), click("#shortcuts [data-close]"))
+		blur()
+		browsertest.Do(t, ctx, chromedp.KeyEvent("g"), chromedp.KeyEvent("d"))
+		browsertest.Eventually(t, ctx, `location.pathname === "/acme/dashboard" && document.documentElement.classList.contains("js")`)
+		browsertest.Do(t, ctx, chromedp.KeyEvent("n"))
+		browsertest.Eventually(t, ctx, `location.pathname === "/acme/form"`)
+	})
+
+	step("the sidebar folds, and stays so", func(t *testing.T) {
+		open(t, "/acme/dashboard")
+		width := `Math.round(document.querySelector("#sidebar").getBoundingClientRect().width)`
+		wide := browsertest.Evaluate[int](t, ctx, width)
+		browsertest.Do(t, ctx, click("[data-sidebar-control] button"))
+		browsertest.Eventually(t, ctx, width+` < 80 && document.querySelector("[data-sidebar-control] button").ariaExpanded === "false"`)
+		for _, violation := range browsertest.Violations(t, ctx) {
+			t.Error(violation)
+		}
+		browsertest.Do(t, ctx, click(".sidebar-footer summary"))
+		browsertest.Screenshot(t, ctx, "interaction-folded")
+		browsertest.Do(t, ctx, click(".sidebar-footer summary"))
+		browsertest.Eventually(t, ctx, `fetch("/acme/dashboard").then(r => r.text()).then(html => window.kept = html.includes('data-sidebar="folded"')) && window.kept`)
+		browsertest.Evaluate[chromedp.Void](t, ctx, `document.activeElement.blur()`)
+		browsertest.Do(t, ctx, chromedp.KeyEvent("["))
+		browsertest.Eventually(t, ctx, fmt.Sprintf(`%s === %d`, width, wide))
+	})
+
 	step("the theme is kept", func(t *testing.T) {
 		open(t, "/")
 		browsertest.Do(t, ctx, click(`[data-theme-control] [value="dark"]`))
@@ -274,6 +359,11 @@ func TestWithoutScript(t *testing.T) {
 	browsertest.Do(t, ctx, chromedp.Navigate(server.URL+"/acme/gallery"), click(`[data-dialog="delete-project"]`))
 	browsertest.Eventually(t, ctx, `location.pathname === "/acme/confirm"`)
 
+	browsertest.Do(t, ctx, click("[data-sidebar-control] button"))
+	browsertest.Eventually(t, ctx, `location.pathname === "/acme/confirm" && document.documentElement.dataset.sidebar === "folded"`)
+	browsertest.Do(t, ctx, click(".sidebar-search"))
+	browsertest.Eventually(t, ctx, `location.pathname === "/acme/search"`)
+	browsertest.Do(t, ctx, chromedp.Navigate(server.URL+"/acme/confirm"))
 	browsertest.Do(t, ctx, click(".sidebar-footer summary"), click(`.sidebar-footer [value="dark"]`))
 	browsertest.Eventually(t, ctx, `location.pathname === "/acme/confirm" && document.documentElement.dataset.theme === "dark"`)
 }

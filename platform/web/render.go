@@ -43,6 +43,7 @@ func shellFor(w http.ResponseWriter, r *http.Request, title string) *Shell {
 	if shell.Theme == ThemeSystem {
 		shell.Theme = themeOf(r)
 	}
+	shell.SidebarFolded = shell.SidebarFolded || isSidebarFolded(r)
 	if shell.Flash == nil {
 		shell.Flash = takeFlash(w, r)
 	}

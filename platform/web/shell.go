@@ -19,7 +19,8 @@ type Shell struct {
 	Tenant *Tenant
 	// Person is who is signed in, nil when nobody is.
 	Person *Person
-	// Navigation is the sidebar's list of pages, in order.
+	// Navigation is where to go, in order: the sidebar, the command palette and the
+	// keyboard shortcuts are made of it.
 	Navigation []NavigationItem
 	// Organizations are those the person may switch to.
 	Organizations []Organization
@@ -37,6 +38,9 @@ type Shell struct {
 	// Theme is the colour theme the page is rendered in; [Render] reads it
 	// from the request's cookie when it is [ThemeSystem].
 	Theme Theme
+	// SidebarFolded leaves the sidebar its icons alone; [Render] reads it from the
+	// request's cookie.
+	SidebarFolded bool
 	// Flash is a message shown once. [Render] fills it from the cookie that
 	// [Redirect] left behind unless the handler has set one.
 	Flash *Flash
@@ -85,11 +89,34 @@ type Person struct {
 	Role string
 }
 
-// NavigationItem is one page in the sidebar.
+// ItemKind says what a [NavigationItem] is, and so where it is found.
+type ItemKind string
+
+const (
+	// PageItem is a page in the sidebar.
+	PageItem ItemKind = ""
+	// ActionItem is something to do, in no sidebar: the search finds it, and its
+	// keys lead to it.
+	ActionItem ItemKind = "action"
+	// SearchItem is the page that finds things. The layout makes the command palette
+	// of it, which fills [PaletteTarget] from it.
+	SearchItem ItemKind = "search"
+)
+
+// PaletteTarget is the id of the element that htmx names as its target when it
+// wants the entries of the command palette in place of the page that finds things:
+// elements with the role "option" in one with the role "listbox".
+const PaletteTarget = "palette-results"
+
+// NavigationItem is one place to go.
 type NavigationItem struct {
 	Label string
 	// Icon is one of [ui.IconNames].
 	Icon string
+	Kind ItemKind
+	// Keys lead there from everywhere, one after the other, such as "g d"; "" is
+	// none.
+	Keys string
 	// Path is the page's path below the tenant's base, such as "/projects".
 	Path string
 	// Permission is what a person needs to be let see the page, as the
@@ -160,8 +187,33 @@ func escapeSegment(text string) string {
 	return url.PathEscape(text)
 }
 
-// themePath is where the theme control posts to.
-const themePath = "/theme"
+// Where the theme control and the sidebar's post to.
+const (
+	themePath   = "/theme"
+	sidebarPath = "/sidebar"
+)
+
+// pages returns the navigation's pages, which the sidebar shows.
+func (s *Shell) pages() []NavigationItem {
+	var pages []NavigationItem
+	for _, item := range s.Navigation {
+		if item.Kind == PageItem {
+			pages = append(pages, item)
+		}
+	}
+	return pages
+}
+
+// searchItem returns the navigation's page that finds things; ok is false without
+// one.
+func (s *Shell) searchItem() (item NavigationItem, ok bool) {
+	for _, item := range s.Navigation {
+		if item.Kind == SearchItem {
+			return item, true
+		}
+	}
+	return NavigationItem{}, false
+}
 
 func (s *Shell) documentTitle() string {
 	title := s.Title

@@ -428,6 +428,56 @@ func TestTheme(t *testing.T) {
 	}
 }
 
+func TestSidebar(t *testing.T) {
+	t.Parallel()
+	for value, folded := range map[string]bool{"folded": true, "": false, "open": false, `"><script>`: false} {
+		form := url.Values{"sidebar": {value}, "return_to": {"/acme/projects?q=x"}}
+		w := httptest.NewRecorder()
+		web.SidebarHandler().ServeHTTP(w, withHeaders(httptest.NewRequest("POST", "/sidebar", strings.NewReader(form.Encode())), "Content-Type", "application/x-www-form-urlencoded"))
+		if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/acme/projects?q=x" {
+			t.Errorf("%q: %d to %q", value, w.Code, w.Header().Get("Location"))
+		}
+		page := httptest.NewRecorder()
+		if err := web.Render(page, inTenant(follow(w, "/")), http.StatusOK, "Page", text("page")); err != nil {
+			t.Fatal(err)
+		}
+		body := page.Body.String()
+		if strings.Contains(body, `data-sidebar="folded"`) != folded || strings.Contains(body, `aria-expanded="false"`) != folded {
+			t.Errorf("%q: the sidebar is not what was asked for", value)
+		}
+	}
+}
+
+// TestNavigationIsWhereItBelongs: pages in the sidebar, what has keys in the help
+// sheet, and the palette only where something finds things.
+func TestNavigationIsWhereItBelongs(t *testing.T) {
+	t.Parallel()
+	shell := &web.Shell{Tenant: &web.Tenant{Name: "Acme", Base: "/acme"}, Navigation: []web.NavigationItem{
+		{Label: "Projects", Icon: "folder", Path: "/projects", Keys: "g p"},
+		{Kind: web.ActionItem, Label: "New project", Icon: "plus", Path: "/projects/new", Keys: "n"},
+	}}
+	render := func() (sidebar, rest string) {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/acme/x", nil)
+		if err := web.Render(w, r.WithContext(web.NewContext(r.Context(), shell)), http.StatusOK, "Page", text("page")); err != nil {
+			t.Fatal(err)
+		}
+		sidebar, rest, _ = strings.Cut(w.Body.String(), "</aside>")
+		return sidebar, rest
+	}
+	sidebar, rest := render()
+	if !strings.Contains(sidebar, `href="/acme/projects"`) || strings.Contains(sidebar, "/acme/projects/new") || strings.Contains(sidebar+rest, `id="palette"`) {
+		t.Error("the sidebar shows other things than pages")
+	}
+	if !strings.Contains(rest, `href="/acme/projects" data-keys="g p"`) || !strings.Contains(rest, `href="/acme/projects/new" data-keys="n"`) {
+		t.Error("keys lead nowhere")
+	}
+	shell.Navigation = append(shell.Navigation, web.NavigationItem{Kind: web.SearchItem, Label: "Search", Icon: "search", Path: "/search"})
+	if sidebar, rest := render(); !strings.Contains(sidebar, `href="/acme/search"`) || !strings.Contains(rest, `hx-get="/acme/search"`) {
+		t.Error("nothing leads to the search")
+	}
+}
+
 // TestComponentsPolicy: scripts come from the named origins alone, and none are
 // inline, although styles are.
 func TestComponentsPolicy(t *testing.T) {

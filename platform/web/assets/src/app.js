@@ -2,7 +2,9 @@
 // Pages work without it. Every listener is delegated: no markup carries script.
 import htmx from "htmx.org";
 import * as drafts from "./drafts.js";
+import * as palette from "./palette.js";
 import * as session from "./session.js";
+import "./shortcuts.js";
 
 document.documentElement.classList.add("js");
 
@@ -128,6 +130,7 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     opener.closest("details.menu")?.removeAttribute("open");
     dialog.showModal();
+    palette.opened(dialog);
     updateConfirmation(dialog.querySelector("[data-confirm]"));
     return;
   }
@@ -224,6 +227,22 @@ document.addEventListener("submit", (event) => {
     button.setAttribute("aria-pressed", String(button.value === theme));
   }
   fetch(form.action, { method: "POST", body: new URLSearchParams({ theme }), redirect: "manual" })
+    .catch(() => announce("toast-offline"));
+});
+
+// --- Sidebar ----------------------------------------------------------------
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!("sidebarControl" in form.dataset)) return;
+  event.preventDefault();
+  const button = form.querySelector("button");
+  const sidebar = button.value;
+  if (sidebar) document.documentElement.dataset.sidebar = sidebar;
+  else delete document.documentElement.dataset.sidebar;
+  button.value = sidebar ? "" : "folded";
+  button.setAttribute("aria-expanded", String(!sidebar));
+  fetch(form.action, { method: "POST", body: new URLSearchParams({ sidebar }), redirect: "manual" })
     .catch(() => announce("toast-offline"));
 });
 

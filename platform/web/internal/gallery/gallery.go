@@ -89,6 +89,7 @@ func New() *Gallery {
 	mux := http.NewServeMux()
 	mux.Handle("/assets/", web.Assets())
 	mux.Handle("POST /theme", web.ThemeHandler())
+	mux.Handle("POST /sidebar", web.SidebarHandler())
 	page := func(pattern, title string, shell func(*http.Request) *web.Shell, component templ.Component) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			render(w, r.WithContext(web.NewContext(r.Context(), shell(r))), http.StatusOK, title, component)
@@ -153,6 +154,10 @@ func New() *Gallery {
 		r = r.WithContext(web.NewContext(r.Context(), shell))
 		render(w, r, http.StatusOK, "Rows", rows())
 	})
+	mux.HandleFunc("GET /acme/search", func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(web.NewContext(r.Context(), tenantShell(r)))
+		render(w, r, http.StatusOK, "", found(r.URL.Query().Get("q")))
+	})
 	g.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", web.ContentSecurityPolicy())
 		mux.ServeHTTP(w, r)
@@ -186,11 +191,13 @@ func tenantShell(r *http.Request) *web.Shell {
 		Tenant: &web.Tenant{Name: "Acme Corporation", Slug: "acme", Base: "/acme"},
 		Person: person(),
 		Navigation: []web.NavigationItem{
-			{Label: "Dashboard", Icon: "layout-dashboard", Path: "/dashboard"},
-			{Label: "Projects", Icon: "folder", Path: "/projects"},
+			{Label: "Dashboard", Icon: "layout-dashboard", Path: "/dashboard", Keys: "g d"},
+			{Label: "Projects", Icon: "folder", Path: "/projects", Keys: "g p"},
 			{Label: "Members", Icon: "users", Path: "/members"},
 			{Label: "Audit log", Icon: "scroll-text", Path: "/audit"},
 			{Label: "Settings", Icon: "settings", Path: "/settings"},
+			{Kind: web.SearchItem, Label: "Search", Icon: "search", Path: "/search"},
+			{Kind: web.ActionItem, Label: "New project", Icon: "plus", Path: "/form", Keys: "n"},
 		},
 		Organizations: []web.Organization{
 			{Name: "Acme Corporation", Href: "/acme/dashboard", Current: true},
