@@ -246,7 +246,13 @@ func newErrorWriter(logger *slog.Logger) *httpserver.ErrorWriter {
 func newReadiness(db *database.DB, engine *migrate.Engine, roles *tenantRoles) *httpserver.Readiness {
 	return &httpserver.Readiness{Checks: []httpserver.Check{
 		{Name: "database", Run: db.Ping},
-		{Name: "migrations", Run: engine.Check},
+		{Name: "migrations", Run: func(ctx context.Context) error {
+			// Migrations come first and programs after: those of before have to go on.
+			if err := engine.Check(ctx); !errors.Is(err, migrate.ErrNewer) {
+				return err
+			}
+			return nil
+		}},
 		{Name: "tenant roles", Run: roles.check},
 	}}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/tenonhq/tenon/platform/config"
 	"github.com/tenonhq/tenon/platform/localpg/localpgtest"
 )
@@ -188,6 +190,24 @@ func TestServe(t *testing.T) {
 	}
 	if got := p.call(t, "GET", "/readyz", "", nil); got.status != 200 {
 		t.Errorf("/readyz after the migrations: %d %s", got.status, got.body)
+	}
+	// A program of tomorrow's migrates: today's serves on, and changes nothing.
+	db, err := pgx.Connect(t.Context(), databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(context.Background())
+	if _, err := db.Exec(t.Context(), `INSERT INTO _migrations (filename, hash) VALUES ('29991231235959_later.up.sql', 'x')`); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.call(t, "GET", "/readyz", "", nil); got.status != 200 {
+		t.Errorf("/readyz on a newer database: %d %s", got.status, got.body)
+	}
+	for _, args := range [][]string{{"migrate", "up"}, {"seed"}} {
+		const want = "public has a migration that this binary does not: 29991231235959_later.up.sql; the database is newer\n"
+		if code, stdout, stderr := execute(t, environ, args...); code != exitFailed || !strings.HasSuffix(stderr, want) || strings.Count(stderr, "\n") != 1 || stdout != "" {
+			t.Errorf("%v: exit %d: %s%s", args, code, stdout, stderr)
+		}
 	}
 	if got := p.call(t, "GET", "/", "", nil); got.status != 200 || !strings.Contains(got.header.Get("Strict-Transport-Security"), "max-age") {
 		t.Errorf("/: %d %v", got.status, got.header)

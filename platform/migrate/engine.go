@@ -389,7 +389,7 @@ func altered(recorded string) string {
 }
 
 // Check reports whether public is at the directory's latest version: nil, or
-// an error that says which way it is not.
+// an error that says which way it is not, [ErrNewer] among them.
 func (e *Engine) Check(ctx context.Context) error {
 	applied, err := e.publicRevisions(ctx)
 	if err != nil {
@@ -403,7 +403,7 @@ func (e *Engine) comparePublic(applied []string) error {
 	for i, line := range applied {
 		switch {
 		case i >= len(e.public.migrations):
-			return fmt.Errorf("public has a migration that this binary does not: %s; the database is newer", fileOf(line))
+			return fmt.Errorf("public has a migration that this binary does not: %s; %w", fileOf(line), ErrNewer)
 		case line != revisions(e.public.migrations[i:i+1]):
 			return fmt.Errorf("public was migrated by another %s than this binary's %s", fileOf(line), e.public.migrations[i].File)
 		}
@@ -413,6 +413,10 @@ func (e *Engine) comparePublic(applied []string) error {
 	}
 	return nil
 }
+
+// ErrNewer is a public schema that has all of the directory's migrations and more.
+// Programs of before a migration go on serving, but have no business changing schemas.
+var ErrNewer = errors.New("the database is newer")
 
 var errBehind = errors.New("run `tenon migrate up`")
 
