@@ -162,11 +162,13 @@ func (w *Worker) fail(ctx context.Context, event InboxEvent, cause error) error 
 	return w.inbox.Fail(ctx, event.ID, cause.Error(), retryAt)
 }
 
-// retryDelay doubles from a second to two hours.
+// MaxRetryDelay is the longest that a [Worker] leaves a failed event alone.
+const MaxRetryDelay = 2 * time.Hour
+
+// retryDelay doubles from a second to [MaxRetryDelay].
 func retryDelay(attempt int) time.Duration {
-	const longest = 2 * time.Hour
 	if attempt > 13 {
-		return longest
+		return MaxRetryDelay
 	}
-	return min(time.Second<<(attempt-1), longest)
+	return min(time.Second<<(attempt-1), MaxRetryDelay)
 }

@@ -18,6 +18,7 @@ func RunInbox(t *testing.T, newStores func(t *testing.T) Stores) {
 		"an event is kept as it came":                inboxKeeps,
 		"a repetition changes nothing":               inboxRepeats,
 		"the longest-waiting event that is due":      inboxOrders,
+		"an event whose clock was ahead":             inboxHeals,
 		"what is finished is not tried again":        inboxFinishes,
 		"what failed is tried again, or is dead":     inboxFails,
 		"an undone transaction gives the event back": inboxGivesBack,
@@ -101,6 +102,20 @@ func inboxOrders(s Stores, t *testing.T) {
 			t.Errorf("next is %q, want %q", got.ID, want)
 		}
 		must(t, s.Inbox.Finish(t.Context(), got.ID, identity.InboxApplied))
+	}
+}
+
+// inboxHeals has a clock that was ahead say when an event is due, and be set back.
+func inboxHeals(s Stores, t *testing.T) {
+	s.add(t, newEvent("msg_1", at(0)))
+	retry := at(0).Add(5 * time.Hour)
+	must(t, s.Inbox.Fail(t.Context(), "msg_1", "x", retry))
+	for behind, want := range map[time.Duration]string{
+		0: "msg_1", time.Minute: "", identity.MaxRetryDelay: "", identity.MaxRetryDelay + 2*time.Minute: "msg_1", 1000 * time.Hour: "msg_1",
+	} {
+		if got := s.next(t, retry.Add(-behind)); got.ID != want {
+			t.Errorf("%v before it is due next is %q, want %q", behind, got.ID, want)
+		}
 	}
 }
 

@@ -61,7 +61,7 @@ func (i *Inbox) Add(ctx context.Context, event identity.InboxEvent) (bool, error
 func (i *Inbox) Next(ctx context.Context, now time.Time) (identity.InboxEvent, bool, error) {
 	var row inboxRow
 	err := i.db.NewSelect().Model(&row).
-		Where("state = ?", identity.InboxPending).Where("next_attempt_at <= ?", now).
+		Where("state = ?", identity.InboxPending).Where("(next_attempt_at <= ? OR next_attempt_at > ?)", now, now.Add(identity.MaxRetryDelay+time.Minute)).
 		Order("next_attempt_at", "received_at", "id").Limit(1).For("UPDATE SKIP LOCKED").Scan(ctx)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

@@ -445,25 +445,22 @@ func (i *Inbox) Add(ctx context.Context, event identity.InboxEvent) (bool, error
 // Next implements [identity.Inbox]; a [memtx.Transactor] runs one transaction
 // at a time, which keeps the event from others.
 func (i *Inbox) Next(ctx context.Context, now time.Time) (identity.InboxEvent, bool, error) {
-	row, ok, err := i.next(ctx)
-	if err != nil || !ok || row.due.After(now) {
-		return identity.InboxEvent{}, false, err
-	}
-	return row.InboxEvent, true, nil
-}
-
-func (i *Inbox) next(ctx context.Context) (first inboxRow, ok bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return inboxRow{}, false, err
+		return identity.InboxEvent{}, false, err
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	var first inboxRow
+	ok := false
 	for _, row := range i.events {
+		if row.due.After(now) && !row.due.After(now.Add(identity.MaxRetryDelay+time.Minute)) {
+			continue
+		}
 		if row.state == identity.InboxPending && (!ok || cmp.Or(row.due.Compare(first.due), cmp.Compare(row.ID, first.ID)) < 0) {
 			first, ok = row, true
 		}
 	}
-	return first, ok, nil
+	return first.InboxEvent, ok, nil
 }
 
 // Finish implements [identity.Inbox].
