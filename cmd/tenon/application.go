@@ -196,12 +196,12 @@ func fleetProbe(c config.Config, db *database.DB, engine *migrate.Engine) teleme
 		}
 		return append(readings,
 			telemetry.Reading{
-				Name: "tenon_catalog_backend_bytes", Help: "Catalog cache of a server process that has touched every tenant, estimated.",
-				Value: float64(tenants) * database.CatalogBytesPerTenant,
+				Name: "tenon_catalog_backend_bytes", Help: "Catalog cache of a server process that has touched every tenant of its group, estimated.",
+				Value: float64(tenants) / float64(c.DatabaseTenantGroups) * database.CatalogBytesPerTenant,
 			},
 			telemetry.Reading{
 				Name: "tenon_tenant_room", Help: "How many more tenants CATALOG_MEMORY has room for, about.",
-				Value: float64(database.Room(int64(c.CatalogMemory)<<20, c.DatabaseMaxConns, tenants)),
+				Value: float64(database.Room(int64(c.CatalogMemory)<<20, (c.DatabaseMaxConns+c.DatabaseTenantGroups-1)/c.DatabaseTenantGroups, tenants)),
 			}), nil
 	}}
 }
@@ -219,6 +219,7 @@ func newDatabase(lifecycle fx.Lifecycle, c config.Config, metrics *telemetry.Met
 		URL:             string(c.DatabaseURL),
 		MaxOpenConns:    c.DatabaseMaxConns,
 		MaxTenantConns:  c.DatabaseTenantConns,
+		TenantGroups:    c.DatabaseTenantGroups,
 		MaxConnLifetime: c.DatabaseConnLifetime,
 		ApplicationName: "tenon",
 		Logger:          logger,

@@ -4,23 +4,35 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
+	mathrand "math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+	"text/tabwriter"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-chi/chi/v5"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tenonhq/tenon/migrations"
+	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/modules/projects"
+	projectsmemory "github.com/tenonhq/tenon/modules/projects/adapters/memory"
+	projectsrest "github.com/tenonhq/tenon/modules/projects/adapters/rest"
+	"github.com/tenonhq/tenon/modules/projects/projectstest"
 	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/modules/tenancy/adapters/bunrepo"
 	"github.com/tenonhq/tenon/platform/database/databasetest"
+	"github.com/tenonhq/tenon/platform/httpserver"
 	"github.com/tenonhq/tenon/platform/localpg/localpgtest"
 	"github.com/tenonhq/tenon/platform/migrate"
+	"github.com/tenonhq/tenon/platform/ratelimit/redistest"
 	"github.com/tenonhq/tenon/platform/testtool"
 )
 
@@ -78,82 +90,159 @@ func BenchmarkProvision(b *testing.B) {
 	b.ReportMetric(ours.Seconds()/bare.Seconds(), "x-psql")
 }
 
-// BenchmarkListProjects compares an authenticated list of 20 projects through
-// the whole product with a bare net/http handler that runs the same query by
-// pgx with prepared statements and encodes the same JSON. The metric x-bare is
-// the ratio of throughputs of the same run; 1 is as fast.
-func BenchmarkListProjects(b *testing.B) {
-	p := startProduct(b, "--no-seed")
-	owner := p.newUser(b, "Ada")
-	acme := p.newOrganization(b, "Acme", "acme", owner)
-	token := p.token(b, owner, acme)
-	for i := range 20 {
-		if got := p.call(b, http.MethodPost, "/api/tenants/acme/projects", token, map[string]any{"name": fmt.Sprint("Project ", i), "description": "What it is about."}); got.status != http.StatusCreated {
-			b.Fatalf("%d %s", got.status, got.body)
+// BenchmarkFigures compares an authenticated list of 20 projects, and a write, with
+// a bare net/http handler that sends the same query by pgx with prepared statements
+// and encodes the same JSON, and tells what each part of the product costs. It writes
+// a table; ways take turns, and ratios are of one run: throughput above 1 is faster.
+//
+// Its numbers of requests are its own (-load-requests), not -benchtime's.
+func BenchmarkFigures(b *testing.B) {
+	l := newLoadBench(b, []int{2})
+	audited, unaudited := 0, 1
+	l.dropTriggers(l.schemas[unaudited])
+	const unlimited = "RATE_LIMIT_PERSON=0 RATE_LIMIT_TENANT=0 TENANT_ROLES=off"
+	settings := func(more string) []string { return strings.Fields(unlimited + " " + more) }
+	plain := l.serve(settings("")...)
+	ways := []*figure{
+		{name: "bare", base: l.bare},
+		{name: "product", base: plain},
+		{name: "product, a role for each tenant", base: l.serve(settings("TENANT_ROLES=on")...)},
+		{name: "product, limits in memory", base: l.serve(settings("RATE_LIMIT_ADDRESS=1000000 RATE_LIMIT_PERSON=1000000 RATE_LIMIT_TENANT=1000000")...)},
+		{name: "product, access not kept", base: l.serve(settings("ACCESS_CACHE_SIZE=0")...)},
+		{name: "write: bare", base: l.bare, write: true},
+		{name: "write: product", base: plain, write: true, tenant: audited},
+		{name: "write: product, no triggers", base: plain, write: true, tenant: unaudited},
+	}
+	if _, err := exec.LookPath("redis-server"); err == nil {
+		redis := redistest.Start(b)
+		ways = slices.Insert(ways, 4, &figure{name: "product, limits in Redis", base: l.serve(settings("RATE_LIMIT_ADDRESS=1000000 RATE_LIMIT_PERSON=1000000 RATE_LIMIT_TENANT=1000000 REDIS_URL=" + redis.URL())...)})
+	}
+	const rounds = 5
+	for round := range rounds + 1 {
+		for _, way := range ways {
+			way.measure(l, *loadRequests/rounds, round > 0) // the first is for connections, caches and plans
 		}
 	}
-	pool, err := pgxpool.New(b.Context(), p.DatabaseURL)
-	if err != nil {
-		b.Fatal(err)
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "\n\trequests/s\tp50\tp99\tallocations\tthroughput ÷ bare\tthroughput ÷ product\t")
+	var bare, product *figure
+	for _, way := range ways {
+		switch way.name {
+		case "bare", "write: bare":
+			bare, product = way, nil
+		case "product", "write: product":
+			product = way
+		}
+		slices.Sort(way.latencies)
+		n := len(way.latencies)
+		fmt.Fprintf(table, "%s\t%.0f\t%.2f ms\t%.2f ms\t%d\t%.2f\t", way.name, float64(n)/way.took.Seconds(), ms(way.latencies[n/2]), ms(way.latencies[n*99/100]),
+			way.allocations/uint64(n), bare.took.Seconds()/way.took.Seconds())
+		if product != nil {
+			fmt.Fprintf(table, "%.2f", product.took.Seconds()/way.took.Seconds())
+		}
+		fmt.Fprintln(table, "\t")
 	}
-	b.Cleanup(pool.Close)
-	var schema string
-	if err := pool.QueryRow(b.Context(), `SELECT schema_name FROM public.tenants`).Scan(&schema); err != nil {
-		b.Fatal(err)
-	}
-	bare := httptest.NewServer(bareList(pool, schema))
-	b.Cleanup(bare.Close)
+	_ = table.Flush() // standard output of a benchmark
+	humaShare(b, ways[1].latencies[len(ways[1].latencies)/2])
+}
 
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	get := func(url string) {
-		request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, nil)
-		if err != nil {
-			b.Error(err)
-			return
-		}
-		request.Header.Set("Authorization", "Bearer "+token)
-		response, err := client.Do(request)
-		if err != nil {
-			b.Error(err)
-			return
-		}
-		defer response.Body.Close()
-		if n, err := io.Copy(io.Discard, response.Body); response.StatusCode != http.StatusOK || err != nil || n < 1000 {
-			b.Errorf("%s: %s, %d bytes, %v", url, response.Status, n, err)
+// figure is one way to ask, and how it went.
+type figure struct {
+	name, base string
+	write      bool
+	tenant     int
+
+	took        time.Duration
+	latencies   []time.Duration
+	allocations uint64 // of driver and server together
+}
+
+func (f *figure) measure(l *loadBench, n int, counts bool) {
+	before, began := mallocs(), time.Now()
+	latencies := l.requests(f.base, n, func(int, *mathrand.Rand) int { return f.tenant }, f.write)
+	if counts {
+		f.took += time.Since(began)
+		f.allocations += mallocs() - before
+		f.latencies = append(f.latencies, latencies...)
+	}
+}
+
+// dropTriggers leaves a tenant without its audit log.
+func (l *loadBench) dropTriggers(schema string) {
+	conn, err := pgx.Connect(l.b.Context(), l.url)
+	if err != nil {
+		l.b.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	rows, err := conn.Query(l.b.Context(), `SELECT format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass) FROM pg_trigger
+		JOIN pg_class c ON c.oid = tgrelid WHERE NOT tgisinternal AND c.relnamespace = $1::regnamespace`, schema)
+	if err != nil {
+		l.b.Fatal(err)
+	}
+	statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		l.b.Fatal(err)
+	}
+	for _, statement := range statements {
+		if _, err := conn.Exec(l.b.Context(), statement); err != nil {
+			l.b.Fatal(err)
 		}
 	}
-	measure := func(url string, n int) time.Duration {
-		get(url) // connections and caches
-		began := time.Now()
-		work := make(chan struct{})
-		done := make(chan struct{})
-		const workers = 4
-		for range workers {
-			go func() {
-				for range work {
-					get(url)
+	l.b.Logf("%d triggers dropped in one tenant", len(statements))
+}
+
+// humaShare compares the list's operation, through huma, with a plain handler over
+// the same use case, router and encoding, without a database and a network.
+func humaShare(b *testing.B, whole time.Duration) {
+	service := projects.NewService(projectsmemory.NewRepository())
+	router := projectstest.NewRouter(b, []httpserver.Mount{
+		{Surface: httpserver.TenantAPI, Operations: func(api huma.API) { projectsrest.Register(api, service) }},
+		{Surface: httpserver.TenantPages, Routes: func(r chi.Router) {
+			r.Get("/plain", func(w http.ResponseWriter, r *http.Request) {
+				access, _ := identity.AccessFromContext(r.Context())
+				page, err := service.List(r.Context(), access.Actor(), projects.Listing{Order: projects.NewestFirst, Limit: 20})
+				if err != nil {
+					b.Error(err)
 				}
-				done <- struct{}{}
-			}()
-		}
-		for range n {
-			work <- struct{}{}
-		}
-		close(work)
-		for range workers {
-			<-done
-		}
-		return time.Since(began)
+				list := projectsrest.ProjectList{}
+				for _, p := range page.Projects {
+					list.Items = append(list.Items, projectsrest.Project{
+						ID: p.ID, Name: p.Name, Slug: p.Slug.String(), Description: p.Description, CreatedBy: p.CreatedBy,
+						IsPublic: p.Public, Status: string(p.Status), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
+					})
+				}
+				w.Header().Set("Content-Type", "application/json")
+				_ = json.NewEncoder(w).Encode(list) // to a recorder
+			})
+		}},
+	})
+	ask := func(method, path, body string) *httptest.ResponseRecorder {
+		request := httptest.NewRequest(method, path, strings.NewReader(body))
+		request.Header.Set("Authorization", "Bearer "+projectstest.AdaToken)
+		request.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		router.ServeHTTP(w, request)
+		return w
 	}
-	n := 0
-	for b.Loop() {
-		n++
+	for i := range 20 {
+		if w := ask("POST", "/api/tenants/acme/projects", fmt.Sprintf(`{"name": "Project %d", "description": "What it is about."}`, i)); w.Code != http.StatusCreated {
+			b.Fatal(w.Body)
+		}
 	}
-	n = min(max(n, 500), 3000) // a token lives for a minute
-	ours := measure(p.URL+"/api/tenants/acme/projects", n)
-	theirs := measure(bare.URL, n)
-	b.ReportMetric(float64(n)/ours.Seconds(), "requests/s")
-	b.ReportMetric(theirs.Seconds()/ours.Seconds(), "x-bare")
+	var took [2]testing.BenchmarkResult
+	for i, path := range []string{"/api/tenants/acme/projects", "/acme/plain"} {
+		took[i] = testing.Benchmark(func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if w := ask("GET", path, ""); w.Code != http.StatusOK || w.Body.Len() < 1000 {
+					b.Fatal(w.Code, w.Body)
+				}
+			}
+		})
+	}
+	share := time.Duration(took[0].NsPerOp() - took[1].NsPerOp())
+	fmt.Printf("\nhuma: %v and %d allocations more than a plain handler's %v and %d; %.1f %% of a request through the product\n",
+		share, took[0].AllocsPerOp()-took[1].AllocsPerOp(), time.Duration(took[1].NsPerOp()), took[1].AllocsPerOp(), 100*float64(share)/float64(whole))
 }
 
 // bareList is what a list costs without a product around it.

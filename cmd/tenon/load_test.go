@@ -54,7 +54,8 @@ const loadWorkers = 8
 //
 // Run it by `task load`; the numbers of requests are its own, not -benchtime's.
 func BenchmarkLoad(b *testing.B) {
-	l := newLoadBench(b)
+	l := newLoadBench(b, numbers(b, "load", *loadTenants))
+	l.product = l.serve()
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\ntenants\tspread\twhat\trequests/s\tp50\tp99\tallocations\tbare requests/s\tbare p99\tthroughput ÷ bare\tp99 ÷ bare\t")
 	for _, n := range l.sizes {
@@ -94,16 +95,11 @@ type loadBench struct {
 	serial        atomic.Int64
 }
 
-func newLoadBench(b *testing.B) *loadBench {
+// newLoadBench fills a database with as many tenants as the largest of sizes, and
+// serves them by the bare handler.
+func newLoadBench(b *testing.B, sizes []int) *loadBench {
 	b.Helper()
-	l := &loadBench{b: b, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: loadWorkers, DisableCompression: true}}}
-	for part := range strings.SplitSeq(*loadTenants, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(part))
-		if err != nil || n < 1 {
-			b.Fatalf("-load: %q is no number of tenants", part)
-		}
-		l.sizes = append(l.sizes, n)
-	}
+	l := &loadBench{b: b, sizes: sizes, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: loadWorkers, DisableCompression: true}}}
 	most := slices.Max(l.sizes)
 	l.url = localpgtest.NewDatabase(b)
 	database := []string{"DATABASE_URL=" + l.url}
@@ -125,7 +121,6 @@ func newLoadBench(b *testing.B) *loadBench {
 		"RATE_LIMIT_ADDRESS=0", "RATE_LIMIT_PERSON=1000000", "RATE_LIMIT_TENANT=1000000",
 	}, database...)
 	l.environ = append(l.environ, strings.Fields(*loadSettings)...)
-	l.product = l.serve()
 
 	pool, err := pgxpool.New(b.Context(), l.url+"&pool_max_conns="+fmt.Sprint(loadWorkers))
 	if err != nil {
@@ -198,9 +193,10 @@ func (l *loadBench) registry(n int) {
 	}
 }
 
-// serve runs the product in this process, as the bare handler is.
-func (l *loadBench) serve() string {
-	c, err := config.Load(l.environ)
+// serve runs the product in this process, as the bare handler is, with settings of
+// its own.
+func (l *loadBench) serve(settings ...string) string {
+	c, err := config.Load(append(slices.Clone(l.environ), settings...))
 	if err != nil {
 		l.b.Fatal(err)
 	}
@@ -393,7 +389,7 @@ func (l *loadBench) backends(b *testing.B) (private []int) {
 		b.Fatal(err)
 	}
 	for _, pid := range pids {
-		private = append(private, proc(b, pid, "smaps_rollup", "Private_Dirty"))
+		private = append(private, proc(b, pid, "smaps_rollup", "Pss_Anon")) // without the buffers that they share
 	}
 	return private
 }

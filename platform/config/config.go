@@ -41,6 +41,7 @@ type Config struct {
 	DatabaseDirectURL    Secret        `env:"DATABASE_DIRECT_URL" want:"a postgres:// URL with a host and a database" example:"postgres://tenon:secret@localhost:5432/tenon?sslmode=verify-full" doc:"PostgreSQL itself, where DATABASE_URL leads through a pooler: for what needs a session, such as hearing of other processes' changes; by default DATABASE_URL"`
 	DatabaseMaxConns     int           `env:"DATABASE_MAX_CONNS" envDefault:"20" want:"a whole number from 1 to 1000" example:"20" doc:"Most connections this process opens"`
 	DatabaseTenantConns  int           `env:"DATABASE_TENANT_CONNS" envDefault:"10" want:"a whole number from 0 to 1000; 0 is no bound" example:"10" doc:"Most of this process' connections that one tenant holds at once, so that the others find some; more of its requests wait, no longer than their deadline"`
+	DatabaseTenantGroups int           `env:"DATABASE_TENANT_GROUPS" envDefault:"1" want:"a whole number from 1 to half of DATABASE_MAX_CONNS" example:"4" doc:"How many groups tenants are divided into, each with its part of the connections: PostgreSQL keeps as much less memory, and a tenant finds as many fewer connections. For thousands of tenants, and without a pooler in between"`
 	DatabaseConnLifetime time.Duration `env:"DATABASE_CONN_LIFETIME" envDefault:"5m" want:"a duration from 10s to 24h" example:"5m" doc:"Age at which a connection is replaced, which gives back the memory it holds for each tenant it has served"`
 
 	TenantRoles string `env:"TENANT_ROLES" envDefault:"auto" want:"on, off or auto" example:"on" doc:"Whether each tenant's statements run with the rights of a database role of its own, so that PostgreSQL itself refuses another tenant's tables; auto is on where the login may make roles, every tenant has one (tenon tenants roles create), and the server bears as many"`
@@ -259,6 +260,13 @@ var rules = []struct {
 	{"DATABASE_DIRECT_URL", func(c *Config) bool { return c.DatabaseDirectURL == "" || isDatabaseURL(string(c.DatabaseDirectURL)) }},
 	{"DATABASE_MAX_CONNS", func(c *Config) bool { return c.DatabaseMaxConns >= 1 && c.DatabaseMaxConns <= 1000 }},
 	{"DATABASE_TENANT_CONNS", func(c *Config) bool { return c.DatabaseTenantConns >= 0 && c.DatabaseTenantConns <= 1000 }},
+	{"DATABASE_TENANT_GROUPS", func(c *Config) bool {
+		conns := c.DatabaseMaxConns
+		if conns < 1 { // which is a problem of its own
+			conns = 1000
+		}
+		return c.DatabaseTenantGroups == 1 || c.DatabaseTenantGroups > 1 && 2*c.DatabaseTenantGroups <= conns
+	}},
 	{"DATABASE_CONN_LIFETIME", func(c *Config) bool { return between(c.DatabaseConnLifetime, 10*time.Second, 24*time.Hour) }},
 	{"ACCESS_CACHE_SIZE", func(c *Config) bool { return c.AccessCacheSize >= 0 && c.AccessCacheSize <= 10_000_000 }},
 	{"ACCESS_CACHE_TTL", func(c *Config) bool { return between(c.AccessCacheTTL, time.Second, 10*time.Minute) }},

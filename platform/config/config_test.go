@@ -111,6 +111,7 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 		"DATABASE_MAX_CONNS":            {"0", "-5", "many", "1001", "99999999999999999999"},
 		"DATABASE_CONN_LIFETIME":        {"1s", "25h"},
 		"DATABASE_TENANT_CONNS":         {"-1", "1001", "half"},
+		"DATABASE_TENANT_GROUPS":        {"0", "-1", "11", "some"},
 		"TENANT_ROLES":                  {"yes", "ON", "auto,on"},
 		"TENANT_PURGE_AFTER":            {"59m", "90000h"},
 		"RECONCILE_HOUR":                {"-2", "24", "midnight"},

@@ -13,9 +13,9 @@ func TestRoom(t *testing.T) {
 		conns, tenants int
 		want           int
 	}{
-		{budget: 4 << 30, conns: 20, tenants: 1000, want: 3877},
+		{budget: 4 << 30, conns: 20, tenants: 1000, want: 2744},
 		{budget: 4 << 30, conns: 20, tenants: 10_000, want: 0},
-		{budget: 1 << 20, conns: 0, tenants: 0, want: 23},
+		{budget: 1 << 20, conns: 0, tenants: 0, want: 18},
 	} {
 		if got := database.Room(test.budget, test.conns, test.tenants); got != test.want {
 			t.Errorf("%+v: %d", test, got)

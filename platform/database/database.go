@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -27,12 +28,17 @@ type Config struct {
 	// sslmode, sslrootcert, sslcert, sslkey, connect_timeout (seconds; 5 when
 	// absent), application_name and host (for a socket's folder).
 	URL string
-	// MaxOpenConns is the pool's size. A server process keeps some 43 KB of
+	// MaxOpenConns is the pool's size. A server process keeps some 56 KB of
 	// catalog cache for every tenant it touched, so few are better than many.
 	MaxOpenConns int
 	// MaxTenantConns is how many connections the statements and transactions of one
 	// tenant hold at once; more of them wait until their context ends. 0 = no bound.
 	MaxTenantConns int
+	// TenantGroups divides the connections among as many groups of tenants, so that
+	// a server process keeps the catalog cache of its own group's tenants alone. A
+	// tenant holds half of its group's connections at most then, of which there have
+	// to be two. 0 = 1, which divides nothing.
+	TenantGroups int
 	// MaxConnLifetime ends connections, spread over its last tenth, which
 	// frees that cache and finds a server that moved. Negative = never.
 	MaxConnLifetime time.Duration
@@ -51,7 +57,7 @@ type Config struct {
 
 // DB is a pool of connections on which every statement names its schema.
 type DB struct {
-	bun     *bun.DB
+	groups  []*bun.DB // each of them a pool; see group.go
 	logger  *slog.Logger
 	changes *Changes
 	roles   *roles
@@ -79,6 +85,10 @@ func Open(cfg Config) (*DB, error) {
 	if cfg.MaxOpenConns == 0 {
 		cfg.MaxOpenConns = DefaultMaxOpenConns
 	}
+	cfg.TenantGroups = max(cfg.TenantGroups, 1)
+	if cfg.TenantGroups > 1 && 2*cfg.TenantGroups > cfg.MaxOpenConns {
+		return nil, fmt.Errorf("database: %d connections for %d groups of tenants, which need two each", cfg.MaxOpenConns, cfg.TenantGroups)
+	}
 	if cfg.MaxConnLifetime == 0 {
 		cfg.MaxConnLifetime = DefaultMaxConnLifetime
 	}
@@ -90,17 +100,20 @@ func Open(cfg Config) (*DB, error) {
 	}
 
 	roles := new(roles)
-	pool := sql.OpenDB(&connector{target: target, lifetime: cfg.MaxConnLifetime, observe: cfg.Observe, roles: roles})
-	pool.SetMaxOpenConns(cfg.MaxOpenConns)
-	pool.SetMaxIdleConns(cfg.MaxOpenConns)
-	pool.SetConnMaxLifetime(cfg.MaxConnLifetime)
-	pool.SetConnMaxIdleTime(cfg.MaxConnIdleTime)
-
-	bunDB := bun.NewDB(pool, pgdialect.New())
-	for _, hook := range cfg.QueryHooks {
-		bunDB = bunDB.WithQueryHook(hook)
+	db := &DB{logger: cfg.Logger, changes: new(Changes), roles: roles, shares: newShares(cfg)}
+	for group := range cfg.TenantGroups {
+		pool := sql.OpenDB(&connector{target: target, lifetime: cfg.MaxConnLifetime, observe: cfg.Observe, roles: roles})
+		size := groupSize(cfg, group)
+		pool.SetMaxOpenConns(size)
+		pool.SetMaxIdleConns(size)
+		pool.SetConnMaxLifetime(cfg.MaxConnLifetime)
+		pool.SetConnMaxIdleTime(cfg.MaxConnIdleTime)
+		bunDB := bun.NewDB(pool, pgdialect.New())
+		for _, hook := range cfg.QueryHooks {
+			bunDB = bunDB.WithQueryHook(hook)
+		}
+		db.groups = append(db.groups, bunDB)
 	}
-	db := &DB{bun: bunDB, logger: cfg.Logger, changes: new(Changes), roles: roles, shares: &shares{size: cfg.MaxTenantConns, taken: map[tenant.Schema]*share{}}}
 	db.tenants = &handle{db: db, scope: tenantScope}
 	db.registry = &handle{db: db, scope: registryScope}
 	db.owner = &handle{db: db, scope: ownerScope}
@@ -109,14 +122,33 @@ func Open(cfg Config) (*DB, error) {
 
 // Ping reports whether the database answers, connecting if need be.
 func (db *DB) Ping(ctx context.Context) error {
-	return Classify(db.bun.PingContext(ctx))
+	return Classify(db.idlest().PingContext(ctx))
 }
 
 // Close waits for statements under way and closes every connection.
-func (db *DB) Close() error { return db.bun.Close() }
+func (db *DB) Close() (err error) {
+	for _, group := range db.groups {
+		err = errors.Join(err, group.Close())
+	}
+	return err
+}
 
-// Stats returns the pool's counters.
-func (db *DB) Stats() sql.DBStats { return db.bun.Stats() }
+// Stats returns the pool's counters, of all groups together.
+func (db *DB) Stats() (total sql.DBStats) {
+	for _, group := range db.groups {
+		stats := group.Stats()
+		total.MaxOpenConnections += stats.MaxOpenConnections
+		total.OpenConnections += stats.OpenConnections
+		total.InUse += stats.InUse
+		total.Idle += stats.Idle
+		total.WaitCount += stats.WaitCount
+		total.WaitDuration += stats.WaitDuration
+		total.MaxIdleClosed += stats.MaxIdleClosed
+		total.MaxIdleTimeClosed += stats.MaxIdleTimeClosed
+		total.MaxLifetimeClosed += stats.MaxLifetimeClosed
+	}
+	return total
+}
 
 // Tenants returns the handle for tables in a tenant's schema. Each statement
 // runs in the schema of tenant.FromContext, in the transaction that its
@@ -205,7 +237,7 @@ func (db *DB) begin(ctx context.Context, s scope, opts *sql.TxOptions) (*transac
 		return nil, err
 	}
 	ctx, lease := db.shares.take(ctx, s)
-	tx, err := db.bun.BeginTx(ctx, opts)
+	tx, err := db.group(ctx, s).BeginTx(ctx, opts)
 	if err != nil {
 		lease.end()
 		return nil, err

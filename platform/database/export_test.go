@@ -18,13 +18,17 @@ func SearchPaths(ctx context.Context, db *DB) (paths []string, err error) {
 			}
 		}
 	}()
-	for range db.Stats().OpenConnections {
-		c, err := db.bun.DB.Conn(ctx)
-		if err != nil {
-			return nil, err
+	for _, group := range db.groups {
+		for range group.Stats().OpenConnections {
+			c, err := group.DB.Conn(ctx)
+			if err != nil {
+				return nil, err
+			}
+			held = append(held, c)
 		}
-		held = append(held, c)
-		err = c.Raw(func(driverConn any) error {
+	}
+	for _, c := range held {
+		err := c.Raw(func(driverConn any) error {
 			rows, err := driverConn.(*conn).pg.QueryContext(ctx, "SELECT current_setting('search_path') || ' ' || current_setting('role')", nil)
 			if err != nil {
 				return driver.ErrBadConn // closed by the server: it keeps nothing
@@ -45,7 +49,7 @@ func SearchPaths(ctx context.Context, db *DB) (paths []string, err error) {
 }
 
 // Pool is what bypasses the handles: code that gets hold of it by accident.
-func Pool(db *DB) *sql.DB { return db.bun.DB }
+func Pool(db *DB) *sql.DB { return db.groups[0].DB }
 
 // NewConn opens a connection of which no pool knows.
 func NewConn(ctx context.Context, url string) (driver.Conn, error) {

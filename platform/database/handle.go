@@ -33,7 +33,7 @@ func (r runner) conn(ctx context.Context) bun.IConn {
 	if t := r.db.transaction(ctx); t != nil {
 		return t.tx.Tx
 	}
-	return r.db.bun.DB
+	return r.db.group(ctx, r.scope).DB
 }
 
 func (r runner) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
@@ -65,7 +65,7 @@ func (h *handle) conn(ctx context.Context) bun.IConn {
 	if t := h.db.transaction(ctx); t != nil {
 		return t.tx
 	}
-	return h.db.bun
+	return h.db.group(ctx, h.scope)
 }
 
 func (h *handle) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
@@ -126,37 +126,45 @@ func (h *handle) RunInTx(ctx context.Context, opts *sql.TxOptions, fn func(ctx c
 	})
 }
 
-func (h *handle) Dialect() schema.Dialect { return h.db.bun.Dialect() }
+func (h *handle) Dialect() schema.Dialect { return h.db.groups[0].Dialect() }
 
 func (h *handle) NewValues(model any) *bun.ValuesQuery {
-	return bun.NewValuesQuery(h.db.bun, model).Conn(runner{h})
+	return bun.NewValuesQuery(h.db.groups[0], model).Conn(runner{h})
 }
-func (h *handle) NewSelect() *bun.SelectQuery { return bun.NewSelectQuery(h.db.bun).Conn(runner{h}) }
-func (h *handle) NewInsert() *bun.InsertQuery { return bun.NewInsertQuery(h.db.bun).Conn(runner{h}) }
-func (h *handle) NewUpdate() *bun.UpdateQuery { return bun.NewUpdateQuery(h.db.bun).Conn(runner{h}) }
-func (h *handle) NewDelete() *bun.DeleteQuery { return bun.NewDeleteQuery(h.db.bun).Conn(runner{h}) }
-func (h *handle) NewMerge() *bun.MergeQuery   { return bun.NewMergeQuery(h.db.bun).Conn(runner{h}) }
+func (h *handle) NewSelect() *bun.SelectQuery {
+	return bun.NewSelectQuery(h.db.groups[0]).Conn(runner{h})
+}
+func (h *handle) NewInsert() *bun.InsertQuery {
+	return bun.NewInsertQuery(h.db.groups[0]).Conn(runner{h})
+}
+func (h *handle) NewUpdate() *bun.UpdateQuery {
+	return bun.NewUpdateQuery(h.db.groups[0]).Conn(runner{h})
+}
+func (h *handle) NewDelete() *bun.DeleteQuery {
+	return bun.NewDeleteQuery(h.db.groups[0]).Conn(runner{h})
+}
+func (h *handle) NewMerge() *bun.MergeQuery { return bun.NewMergeQuery(h.db.groups[0]).Conn(runner{h}) }
 func (h *handle) NewRaw(query string, args ...any) *bun.RawQuery {
-	return bun.NewRawQuery(h.db.bun, query, args...).Conn(runner{h})
+	return bun.NewRawQuery(h.db.groups[0], query, args...).Conn(runner{h})
 }
 func (h *handle) NewCreateTable() *bun.CreateTableQuery {
-	return bun.NewCreateTableQuery(h.db.bun).Conn(runner{h})
+	return bun.NewCreateTableQuery(h.db.groups[0]).Conn(runner{h})
 }
 func (h *handle) NewDropTable() *bun.DropTableQuery {
-	return bun.NewDropTableQuery(h.db.bun).Conn(runner{h})
+	return bun.NewDropTableQuery(h.db.groups[0]).Conn(runner{h})
 }
 func (h *handle) NewCreateIndex() *bun.CreateIndexQuery {
-	return bun.NewCreateIndexQuery(h.db.bun).Conn(runner{h})
+	return bun.NewCreateIndexQuery(h.db.groups[0]).Conn(runner{h})
 }
 func (h *handle) NewDropIndex() *bun.DropIndexQuery {
-	return bun.NewDropIndexQuery(h.db.bun).Conn(runner{h})
+	return bun.NewDropIndexQuery(h.db.groups[0]).Conn(runner{h})
 }
 func (h *handle) NewTruncateTable() *bun.TruncateTableQuery {
-	return bun.NewTruncateTableQuery(h.db.bun).Conn(runner{h})
+	return bun.NewTruncateTableQuery(h.db.groups[0]).Conn(runner{h})
 }
 func (h *handle) NewAddColumn() *bun.AddColumnQuery {
-	return bun.NewAddColumnQuery(h.db.bun).Conn(runner{h})
+	return bun.NewAddColumnQuery(h.db.groups[0]).Conn(runner{h})
 }
 func (h *handle) NewDropColumn() *bun.DropColumnQuery {
-	return bun.NewDropColumnQuery(h.db.bun).Conn(runner{h})
+	return bun.NewDropColumnQuery(h.db.groups[0]).Conn(runner{h})
 }

@@ -65,7 +65,11 @@ var (
 
 func openTenants(t *testing.T, url string) *database.DB {
 	t.Helper()
-	db := databasetest.Open(t, url)
+	return createTenants(t, databasetest.Open(t, url), url)
+}
+
+func createTenants(t *testing.T, db *database.DB, url string) *database.DB {
+	t.Helper()
 	databasetest.CreateTenant(t, db, tenantA, ddl)
 	databasetest.CreateTenant(t, db, tenantB, ddl)
 	t.Cleanup(func() { checkSearchPaths(t, db, url) })

@@ -17,6 +17,16 @@ type shares struct {
 	taken map[tenant.Schema]*share // of tenants that hold or wait for a connection
 }
 
+// newShares lets a tenant have what cfg says, and no more than half of a group's
+// connections where there are groups, lest it takes all that its neighbours have.
+func newShares(cfg Config) *shares {
+	size := cfg.MaxTenantConns
+	if half := max(cfg.MaxOpenConns/cfg.TenantGroups/2, 1); cfg.TenantGroups > 1 && (size == 0 || size > half) {
+		size = half
+	}
+	return &shares{size: size, taken: map[tenant.Schema]*share{}}
+}
+
 type share struct {
 	slots chan struct{}
 	users int // who holds a slot or waits for one
