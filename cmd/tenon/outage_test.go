@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clerk/clerk-sdk-go/v2/user"
+
 	"github.com/tenonhq/tenon/platform/clerkdev"
 	"github.com/tenonhq/tenon/platform/localpg/localpgtest"
 )
@@ -63,6 +65,12 @@ func TestProviderInTrouble(t *testing.T) {
 	owner := p.token(t, ada, acme)
 	eventually(t, "two members", func() bool {
 		return strings.Count(p.call(t, "GET", "/api/tenants/acme/members", owner, nil).body, `"joined_at"`) == 2
+	})
+	if _, err := p.users.Update(t.Context(), bob.ID, &user.UpdateParams{TOTPSecret: new("JBSWY3DPEHPK3PXP")}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a second factor", func() bool {
+		return strings.Contains(p.call(t, "GET", "/api/tenants/acme/members/"+bob.ID, owner, nil).body, `"two_factor_enabled":true`)
 	})
 	open := p.newInvitation(t, owner, "acme")
 	before := p.roster(t, owner)

@@ -39,6 +39,7 @@ CREATE TABLE directory_accounts (
     last_name         text        NOT NULL DEFAULT '',
     avatar_url        text        NOT NULL DEFAULT '',
     phone             text        NOT NULL DEFAULT '',
+    two_factor        boolean     NOT NULL DEFAULT false, -- signing in takes a second factor
     is_stub           boolean     NOT NULL, -- known from a membership's summary alone
     created_at        timestamptz NOT NULL,
     source_updated_at timestamptz NOT NULL,

@@ -13,6 +13,8 @@ type Account struct {
 	LastName  string
 	AvatarURL string
 	Phone     string
+	// TwoFactor is whether signing in takes a second factor.
+	TwoFactor bool
 	// Stub marks an account known from a membership's summary alone.
 	Stub bool
 	// CreatedAt is when the account was created at the provider.
@@ -51,6 +53,7 @@ func (a Account) compare(b Account) int {
 		cmp.Compare(a.LastName, b.LastName),
 		cmp.Compare(a.AvatarURL, b.AvatarURL),
 		cmp.Compare(a.Phone, b.Phone),
+		compareBool(a.TwoFactor, b.TwoFactor),
 		a.CreatedAt.Compare(b.CreatedAt),
 	)
 }

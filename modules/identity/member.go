@@ -31,6 +31,8 @@ type Metadata struct {
 	Phone string `json:"phone,omitempty"`
 	// EmailSuperseded marks a member whose address belongs to a later account.
 	EmailSuperseded bool `json:"emailSuperseded,omitempty"`
+	// TwoFactor is the account's, so that a list of members needs to ask nobody.
+	TwoFactor bool `json:"twoFactor,omitempty"`
 }
 
 // Name is the person's name for display: the full name, else the address, else

@@ -15,6 +15,7 @@ type User struct {
 	LastName        string
 	AvatarURL       string
 	Phone           string
+	TwoFactor       bool
 	Role            Role
 	Active          bool
 	EmailSuperseded bool
@@ -52,7 +53,7 @@ func Project(view View) []User {
 		if account.Deleted() {
 			user.Deleted = true
 		} else {
-			user.Email, user.Phone = account.Email, account.Phone
+			user.Email, user.Phone, user.TwoFactor = account.Email, account.Phone, account.TwoFactor
 			user.FirstName, user.LastName, user.AvatarURL = account.FirstName, account.LastName, account.AvatarURL
 			if !membership.Deleted() {
 				user.Active, user.Role = true, RoleOf(membership.ProviderRole)
@@ -149,7 +150,7 @@ func settleEmails(users []User, accounts map[string]Account) {
 func (u User) Onto(m Member) Member {
 	m.ID, m.Email, m.FirstName, m.LastName = u.ID, u.Email, u.FirstName, u.LastName
 	m.AvatarURL, m.Role, m.IsActive, m.JoinedAt = u.AvatarURL, u.Role, u.Active, u.JoinedAt
-	m.Metadata.EmailSuperseded = u.EmailSuperseded
+	m.Metadata.EmailSuperseded, m.Metadata.TwoFactor = u.EmailSuperseded, u.TwoFactor
 	if u.Deleted {
 		m.Metadata.Phone = ""
 	}

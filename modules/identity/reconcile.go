@@ -24,7 +24,7 @@ const (
 	DriftMembershipMissing DriftKind = "membership missing" // the provider has a member more
 	DriftMembershipSurplus DriftKind = "membership surplus" // the provider has a member less
 	DriftMembershipRole    DriftKind = "membership role"    // another role
-	DriftAccountChanged    DriftKind = "account changed"    // another name, address, number or picture
+	DriftAccountChanged    DriftKind = "account changed"    // another name, address, number, picture or way of signing in
 	DriftAccountDeleted    DriftKind = "account deleted"    // the provider has no such account any more
 	DriftUsers             DriftKind = "users"              // a tenant's own row of a member is not what the directory makes of it
 	DriftUnknown           DriftKind = "unknown"            // it could not be found out
@@ -683,5 +683,6 @@ func (o Organization) sameAs(p Organization) bool {
 
 // sameAs reports whether two states of an account say the same.
 func (a Account) sameAs(b Account) bool {
-	return a.Email == b.Email && a.FirstName == b.FirstName && a.LastName == b.LastName && a.AvatarURL == b.AvatarURL && a.Phone == b.Phone
+	return a.Email == b.Email && a.FirstName == b.FirstName && a.LastName == b.LastName && a.AvatarURL == b.AvatarURL && a.Phone == b.Phone &&
+		a.TwoFactor == b.TwoFactor
 }

@@ -77,6 +77,12 @@ func MayRemove(actor Actor, target Member) bool {
 	return target.ID == actor.AccountID && actor.Key == nil || manages(actor, target)
 }
 
+// MaySeeTwoFactor reports whether the actor may see if target signs in with a
+// second factor.
+func MaySeeTwoFactor(actor Actor, target Member) bool {
+	return target.ID == actor.AccountID || actor.Allows(UsersManage)
+}
+
 // MayTransfer reports whether the actor may hand their ownership to target.
 func MayTransfer(actor Actor, target Member) bool {
 	return isOwner(actor) && target.Role != RoleOwner

@@ -65,6 +65,7 @@ func (e *Emulator) Backend() http.Handler {
 		"POST /v1/users/{user}/unban":                                           e.banUser(false),
 		"POST /v1/users/{user}/lock":                                            e.lockUser(true),
 		"POST /v1/users/{user}/unlock":                                          e.lockUser(false),
+		"DELETE /v1/users/{user}/mfa":                                           e.removeMFA,
 		"POST /v1/users/{user}/remove_password":                                 e.postRemovePassword,
 		"POST /v1/organizations":                                                e.postOrganization,
 		"PATCH /v1/organizations/{organization}":                                e.patchOrganization,
@@ -480,6 +481,7 @@ func (e *Emulator) postUser(c *call, t *tx) (any, error) {
 		EmailAddresses []string         `json:"email_address"`
 		PhoneNumbers   []string         `json:"phone_number"`
 		Password       *string          `json:"password"`
+		TOTPSecret     *string          `json:"totp_secret"`
 		Public         *json.RawMessage `json:"public_metadata"`
 		Private        *json.RawMessage `json:"private_metadata"`
 		Unsafe         *json.RawMessage `json:"unsafe_metadata"`
@@ -493,7 +495,7 @@ func (e *Emulator) postUser(c *call, t *tx) (any, error) {
 	}
 	u, err := t.createUser(newUser{
 		externalID: params.ExternalID, username: params.Username, firstName: params.FirstName, lastName: params.LastName, locale: params.Locale,
-		emails: params.EmailAddresses, phones: params.PhoneNumbers, password: params.Password,
+		emails: params.EmailAddresses, phones: params.PhoneNumbers, password: params.Password, totpSecret: params.TOTPSecret,
 		public: params.Public, private: params.Private, unsafe: params.Unsafe, permissions: params.permissionParams,
 	})
 	if err != nil {
@@ -533,6 +535,7 @@ func (e *Emulator) patchUser(c *call, t *tx) (any, error) {
 		LastName              *string `json:"last_name"`
 		Locale                *string `json:"locale"`
 		Password              *string `json:"password"`
+		TOTPSecret            *string `json:"totp_secret"`
 		PrimaryEmailAddressID *string `json:"primary_email_address_id"`
 		PrimaryPhoneNumberID  *string `json:"primary_phone_number_id"`
 		SignOutOfOthers       bool    `json:"sign_out_of_other_sessions"`
@@ -562,6 +565,9 @@ func (e *Emulator) patchUser(c *call, t *tx) (any, error) {
 		if err := changed.setPassword(*params.Password, t.now); err != nil {
 			return nil, err
 		}
+	}
+	if params.TOTPSecret != nil {
+		changed.setTOTP(*params.TOTPSecret != "", t.now)
 	}
 	for _, primary := range []struct {
 		what  string
@@ -626,6 +632,18 @@ func (e *Emulator) lockUser(locked bool) func(*call, *tx) (any, error) {
 		u.Locked = locked
 		return t.replaceUser(*u)
 	})
+}
+
+func (e *Emulator) removeMFA(c *call, t *tx) (any, error) {
+	known, err := c.user()
+	if err != nil {
+		return nil, err
+	}
+	changed := *known
+	changed.setTOTP(false, t.now)
+	return struct {
+		UserID string `json:"user_id"`
+	}{changed.ID}, t.replaceUser(changed)
 }
 
 var errNoPassword = errBadRequest("no_password_set", "The user has no password.")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -196,6 +197,40 @@ func TestBan(t *testing.T) {
 	}
 	if _, err := i.sessions.Create(t.Context(), &session.CreateParams{UserID: ada.ID}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTwoFactor: what turns it on and off is the Backend API's, or the console.
+func TestTwoFactor(t *testing.T) {
+	t.Parallel()
+	p, _ := openConsole(t)
+	ada := p.user(t, "ada@example.com")
+	is := func(want bool, what string) {
+		t.Helper()
+		got, err := p.users.Get(t.Context(), ada.ID)
+		if err != nil || got.TwoFactorEnabled != want || got.TOTPEnabled != want {
+			t.Errorf("%s: %+v, %v", what, got, err)
+		}
+	}
+	is(false, "a new account")
+	if changed, err := p.users.Update(t.Context(), ada.ID, &user.UpdateParams{TOTPSecret: new("JBSWY3DPEHPK3PXP")}); err != nil || !changed.TwoFactorEnabled {
+		t.Errorf("%+v, %v", changed, err)
+	}
+	if _, err := p.users.DeleteMFA(t.Context(), &user.DeleteMFAParams{ID: ada.ID}); err != nil {
+		t.Error(err)
+	}
+	is(false, "without a factor")
+	for _, want := range []bool{true, false} {
+		if response, _ := p.visit(t, "POST", "/__clerk/people/totp", url.Values{"user_id": {ada.ID}}); response.StatusCode != http.StatusSeeOther {
+			t.Errorf("%d", response.StatusCode)
+		}
+		is(want, "by the console")
+	}
+	if response, _ := p.visit(t, "POST", "/__clerk/people/totp", url.Values{"user_id": {"user_none"}}); response.StatusCode != http.StatusNotFound {
+		t.Errorf("nobody: %d", response.StatusCode)
+	}
+	if events := p.Events(); len(events) != 5 || events[4].Type != "user.updated" || !strings.Contains(string(events[1].Payload), `"two_factor_enabled":true`) {
+		t.Errorf("%+v", events)
 	}
 }
 

@@ -123,7 +123,7 @@ func checkEmail(address string) error {
 type newUser struct {
 	externalID, username, firstName, lastName, locale *string
 	emails, phones                                    []string
-	password                                          *string
+	password, totpSecret                              *string
 	public, private, unsafe                           *json.RawMessage
 	permissions                                       permissionParams
 }
@@ -191,6 +191,7 @@ func (t *tx) createUser(n newUser) (*user, error) {
 			return nil, err
 		}
 	}
+	u.setTOTP(text(n.totpSecret) != "", t.now)
 	var err error
 	for _, metadata := range []struct {
 		param string
@@ -218,6 +219,19 @@ func (u *user) setPassword(password string, now int64) error {
 	}
 	u.PasswordHash, u.PasswordUpdatedAt = hash, &now
 	return nil
+}
+
+// setTOTP turns the second factor on or off. The emulator asks nobody for it: it
+// shows what the application makes of it.
+func (u *user) setTOTP(on bool, now int64) {
+	switch {
+	case on == u.TOTP:
+	case on:
+		u.MFAEnabledAt = &now
+	default:
+		u.MFADisabledAt = &now
+	}
+	u.TOTP = on
 }
 
 // replaceUser puts a changed copy in the place of a user.

@@ -27,6 +27,7 @@ func (e *Emulator) mountConsole(mux *http.ServeMux) {
 		"POST /events/replay": e.postReplay,
 		"POST /delivery":      e.postDelivery,
 		"GET /people":         e.showPeople,
+		"POST /people/totp":   e.postTOTP,
 		"GET /organizations":  e.showOrganizations,
 		"GET /roles":          e.showRoles,
 		"POST /roles":         e.postConsoleRole,
@@ -192,7 +193,7 @@ func (e *Emulator) postDelivery(w http.ResponseWriter, r *http.Request) error {
 // consolePerson is one row of the page of people.
 type consolePerson struct {
 	id, name, email string
-	banned          bool
+	banned, totp    bool
 	memberships     []string
 	lastSignIn      time.Time
 }
@@ -204,7 +205,7 @@ func (e *Emulator) showPeople(w http.ResponseWriter, r *http.Request) error {
 		users := s.newestUsers()
 		total = len(users)
 		for _, u := range users[:min(total, consoleList)] {
-			p := consolePerson{id: u.ID, name: u.name(), email: u.primaryEmail(), banned: u.Banned}
+			p := consolePerson{id: u.ID, name: u.name(), email: u.primaryEmail(), banned: u.Banned, totp: u.TOTP}
 			for _, m := range s.membershipsOf(u.ID) {
 				p.memberships = append(p.memberships, s.Organizations[m.OrganizationID].Name+" ("+s.roleName(m.Role)+")")
 			}
@@ -215,6 +216,29 @@ func (e *Emulator) showPeople(w http.ResponseWriter, r *http.Request) error {
 		}
 	})
 	return web.Render(w, r, http.StatusOK, "People", peoplePage(people, newestOf(len(people), total)))
+}
+
+// postTOTP turns somebody's second factor on, or off again.
+func (e *Emulator) postTOTP(w http.ResponseWriter, r *http.Request) error {
+	message := ""
+	err := e.update(senderOf(r.RemoteAddr, r.UserAgent()), func(t *tx) error {
+		known := t.Users[r.PostForm.Get("user_id")]
+		if known == nil {
+			return errNotFound("user")
+		}
+		changed := *known
+		changed.setTOTP(!known.TOTP, t.now)
+		if message = "signs in without a second factor now."; changed.TOTP {
+			message = "signs in with a second factor now."
+		}
+		message = changed.primaryEmail() + " " + message
+		return t.replaceUser(changed)
+	})
+	if err != nil {
+		return err
+	}
+	web.Redirect(w, r, mountPath+"/people", &web.Flash{Kind: ui.Success, Message: message})
+	return nil
 }
 
 // consoleOrganization is one row of the page of organizations.

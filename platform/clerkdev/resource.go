@@ -232,6 +232,7 @@ func (s *state) userResource(u *user) userResource {
 		EmailAddresses: emails, PhoneNumbers: phones,
 		Web3Wallets: []any{}, Passkeys: []any{}, ExternalAccounts: []any{}, SAMLAccounts: []any{}, EnterpriseAccounts: []any{},
 		PasswordEnabled: u.PasswordHash != nil, PasswordLastUpdatedAt: u.PasswordUpdatedAt,
+		TwoFactorEnabled: u.TOTP, TOTPEnabled: u.TOTP, MFAEnabledAt: u.MFAEnabledAt, MFADisabledAt: u.MFADisabledAt,
 		PublicMetadata: u.PublicMetadata, PrivateMetadata: u.PrivateMetadata, UnsafeMetadata: u.UnsafeMetadata,
 		Banned: u.Banned, Locked: u.Locked, DeleteSelfEnabled: u.DeleteSelfEnabled,
 		CreateOrganizationEnabled: u.CreateOrganizationEnabled, CreateOrganizationsLimit: u.CreateOrganizationsLimit,

@@ -68,6 +68,9 @@ type user struct {
 	PublicMetadata            json.RawMessage  `json:"public_metadata"`
 	PrivateMetadata           json.RawMessage  `json:"private_metadata"`
 	UnsafeMetadata            json.RawMessage  `json:"unsafe_metadata"`
+	TOTP                      bool             `json:"totp,omitempty"` // signs in with codes of an app, as far as anybody asks
+	MFAEnabledAt              *int64           `json:"mfa_enabled_at,omitempty"`
+	MFADisabledAt             *int64           `json:"mfa_disabled_at,omitempty"`
 	Banned                    bool             `json:"banned,omitempty"`
 	Locked                    bool             `json:"locked,omitempty"`
 	DeleteSelfEnabled         bool             `json:"delete_self_enabled"`

@@ -32,7 +32,7 @@ func everything() identity.Observation {
 	return identity.Observation{
 		Accounts: []identity.Account{
 			{
-				ID: "user_1", Email: hostile, FirstName: hostile, LastName: "Löve", AvatarURL: "https://img.example/1", Phone: "+1 555",
+				ID: "user_1", Email: hostile, FirstName: hostile, LastName: "Löve", AvatarURL: "https://img.example/1", Phone: "+1 555", TwoFactor: true,
 				Stub: true, CreatedAt: at(1), UpdatedAt: at(2),
 			},
 			{ID: "user_2", CreatedAt: at(3), UpdatedAt: at(3), DeletedAt: at(3)},

@@ -87,7 +87,7 @@ func (p *provider) emit(o identity.Observation) { p.events = append(p.events, o)
 func (p *provider) signUp() {
 	account := identity.Account{
 		ID: p.id("user"), Email: fmt.Sprintf("Person%d@example.com", p.rand.IntN(12)),
-		FirstName: "First", LastName: fmt.Sprint(p.serial), CreatedAt: p.now.Add(time.Duration(p.serial)), UpdatedAt: p.now,
+		FirstName: "First", LastName: fmt.Sprint(p.serial), CreatedAt: p.now.Add(time.Duration(p.serial) * time.Microsecond), UpdatedAt: p.now,
 	}
 	p.accounts = append(p.accounts, account)
 	p.emit(identity.Observation{Accounts: []identity.Account{account}})
@@ -125,6 +125,9 @@ func (p *provider) rename() {
 		account.FirstName, account.UpdatedAt = fmt.Sprintf("Renamed %d", p.rand.IntN(1000)), p.now
 		if p.rand.IntN(4) == 0 {
 			account.Email = fmt.Sprintf("person%d@example.com", p.rand.IntN(12))
+		}
+		if p.rand.IntN(4) == 0 {
+			account.TwoFactor = !account.TwoFactor
 		}
 		p.emit(identity.Observation{Accounts: []identity.Account{*account}})
 	}

@@ -70,7 +70,7 @@ func (s membersSuite) all(t *testing.T, ctx context.Context) []identity.Member {
 
 func (s membersSuite) finds(t *testing.T) {
 	full, bare := newMember("user_1"), identity.Member{ID: "user_2", Role: identity.RoleViewer, JoinedAt: at(1)}
-	full.Metadata = identity.Metadata{OnboardingComplete: true, Phone: "+2", EmailSuperseded: true}
+	full.Metadata = identity.Metadata{OnboardingComplete: true, Phone: "+2", EmailSuperseded: true, TwoFactor: true}
 	full.Role = identity.RoleOwner
 	must(t, s.Members.Put(s.a, []identity.Member{full, bare}))
 	same(t, "all", s.all(t, s.a), []identity.Member{full, bare})

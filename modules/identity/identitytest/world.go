@@ -103,7 +103,7 @@ func ReadState(ctx context.Context, service *tenancy.Service, users identity.Mem
 		for _, m := range members {
 			summary.Users = append(summary.Users, identity.User{
 				ID: m.ID, Email: m.Email, FirstName: m.FirstName, LastName: m.LastName, AvatarURL: m.AvatarURL, Phone: m.Phone,
-				Role: m.Role, Active: m.IsActive, EmailSuperseded: m.Metadata.EmailSuperseded, JoinedAt: m.JoinedAt,
+				TwoFactor: m.Metadata.TwoFactor, Role: m.Role, Active: m.IsActive, EmailSuperseded: m.Metadata.EmailSuperseded, JoinedAt: m.JoinedAt,
 			})
 		}
 		state[t.ID] = summary

@@ -30,6 +30,7 @@ type accountRow struct {
 	LastName  string    `bun:"last_name"`
 	AvatarURL string    `bun:"avatar_url"`
 	Phone     string    `bun:"phone"`
+	TwoFactor bool      `bun:"two_factor"`
 	IsStub    bool      `bun:"is_stub"`
 	CreatedAt time.Time `bun:"created_at"`
 	UpdatedAt time.Time `bun:"source_updated_at"`
@@ -39,14 +40,14 @@ type accountRow struct {
 func accountRowOf(a identity.Account) accountRow {
 	return accountRow{
 		ID: a.ID, Email: a.Email, FirstName: a.FirstName, LastName: a.LastName, AvatarURL: a.AvatarURL, Phone: a.Phone,
-		IsStub: a.Stub, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, DeletedAt: a.DeletedAt,
+		TwoFactor: a.TwoFactor, IsStub: a.Stub, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, DeletedAt: a.DeletedAt,
 	}
 }
 
 func (row accountRow) account() identity.Account {
 	return identity.Account{
 		ID: row.ID, Email: row.Email, FirstName: row.FirstName, LastName: row.LastName, AvatarURL: row.AvatarURL, Phone: row.Phone,
-		Stub: row.IsStub, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, DeletedAt: row.DeletedAt,
+		TwoFactor: row.TwoFactor, Stub: row.IsStub, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, DeletedAt: row.DeletedAt,
 	}
 }
 
@@ -178,7 +179,7 @@ func upsert[T, Row any](ctx context.Context, db bun.IDB, values []T, convert fun
 // Put implements [identity.Directory].
 func (d *Directory) Put(ctx context.Context, o identity.Observation) error {
 	if err := upsert(ctx, d.db, o.Accounts, accountRowOf,
-		"email", "first_name", "last_name", "avatar_url", "phone", "is_stub", "created_at", "source_updated_at", "deleted_at"); err != nil {
+		"email", "first_name", "last_name", "avatar_url", "phone", "two_factor", "is_stub", "created_at", "source_updated_at", "deleted_at"); err != nil {
 		return err
 	}
 	if err := upsert(ctx, d.db, o.Organizations, organizationRowOf,

@@ -73,7 +73,7 @@ func answer(text string) http.HandlerFunc {
 const adaJSON = `{"id":"user_ada","object":"user","first_name":"Ada","last_name":null,"image_url":"https://img.example/ada",
 	"primary_email_address_id":"idn_2","primary_phone_number_id":null,"private_metadata":{"secret":"hunter2"},
 	"email_addresses":[{"id":"idn_1","email_address":"old@example.com"},{"id":"idn_2","email_address":"ada@example.com"}],
-	"phone_numbers":[],"created_at":1700000000000,"updated_at":1700000001000}`
+	"phone_numbers":[],"two_factor_enabled":true,"created_at":1700000000000,"updated_at":1700000001000}`
 
 func membershipJSON(n int) string {
 	return fmt.Sprintf(`{"id":"orgmem_%[1]d","object":"organization_membership","role":"org:admin","created_at":1700000002000,"updated_at":1700000003000,
@@ -87,7 +87,7 @@ func list(total int, items ...string) string {
 
 var (
 	ada = identity.Account{
-		ID: "user_ada", Email: "ada@example.com", FirstName: "Ada", AvatarURL: "https://img.example/ada",
+		ID: "user_ada", Email: "ada@example.com", FirstName: "Ada", AvatarURL: "https://img.example/ada", TwoFactor: true,
 		CreatedAt: time.UnixMilli(1700000000000).UTC(), UpdatedAt: time.UnixMilli(1700000001000).UTC(),
 	}
 	firstOrganization = identity.Organization{

@@ -25,6 +25,7 @@ type userResource struct {
 	PrimaryPhoneNumberID  string       `json:"primary_phone_number_id"`
 	EmailAddresses        []address    `json:"email_addresses"`
 	PhoneNumbers          []address    `json:"phone_numbers"`
+	TwoFactorEnabled      bool         `json:"two_factor_enabled"`
 	CreatedAt             milliseconds `json:"created_at"`
 	UpdatedAt             milliseconds `json:"updated_at"`
 }
@@ -98,6 +99,7 @@ func (u userResource) account() (identity.Account, error) {
 		FirstName: string(u.FirstName),
 		LastName:  string(u.LastName),
 		AvatarURL: string(u.ImageURL),
+		TwoFactor: u.TwoFactorEnabled,
 		CreatedAt: u.CreatedAt.Time,
 		UpdatedAt: u.UpdatedAt.Time,
 	}

@@ -733,7 +733,7 @@ func (p *Provider) ObserveMembers(ctx context.Context, organizationID string) (i
 	var o identity.Observation
 	for _, m := range p.memberships {
 		if account := p.accounts[m.AccountID]; m.OrganizationID == organizationID && !m.Deleted() && !account.Deleted() {
-			account.Phone, account.Stub, account.UpdatedAt, account.CreatedAt = "", true, m.UpdatedAt, time.Time{}
+			account.Phone, account.TwoFactor, account.Stub, account.UpdatedAt, account.CreatedAt = "", false, true, m.UpdatedAt, time.Time{}
 			o.Accounts, o.Memberships = append(o.Accounts, account), append(o.Memberships, m)
 		}
 	}

@@ -28,10 +28,10 @@ type UserList struct {
 	Next  *string `json:"next" doc:"Pass it as after to get the next page; null on the last one."`
 }
 
-func userListOf(page identity.MemberPage) UserList {
+func userListOf(ctx context.Context, page identity.MemberPage) UserList {
 	list := UserList{Items: make([]User, len(page.Members))}
 	for i, member := range page.Members {
-		list.Items[i] = userOf(member)
+		list.Items[i] = userOf(ctx, member)
 	}
 	if !page.Next.IsZero() {
 		list.Next = new(page.Next.String())
@@ -214,7 +214,7 @@ func (a *memberAPI) list(ctx context.Context, in *listMembersInput) (*listMember
 	if err != nil {
 		return nil, err
 	}
-	return &listMembersOutput{Link: in.link(ctx, page.Next), Body: userListOf(page)}, nil
+	return &listMembersOutput{Link: in.link(ctx, page.Next), Body: userListOf(ctx, page)}, nil
 }
 
 type memberInput struct {
@@ -228,7 +228,7 @@ func (a *memberAPI) get(ctx context.Context, in *memberInput) (*memberOutput, er
 	if err != nil {
 		return nil, err
 	}
-	return &memberOutput{Body: userOf(member)}, nil
+	return &memberOutput{Body: userOf(ctx, member)}, nil
 }
 
 type updateMemberInput struct {
@@ -243,7 +243,7 @@ func (a *memberAPI) update(ctx context.Context, in *updateMemberInput) (*memberO
 	if err != nil {
 		return nil, err
 	}
-	return &memberOutput{Body: userOf(member)}, nil
+	return &memberOutput{Body: userOf(ctx, member)}, nil
 }
 
 func (a *memberAPI) remove(ctx context.Context, in *memberInput) (*struct{}, error) {
@@ -255,7 +255,7 @@ func (a *memberAPI) transfer(ctx context.Context, in *memberInput) (*memberOutpu
 	if err != nil {
 		return nil, err
 	}
-	return &memberOutput{Body: userOf(member)}, nil
+	return &memberOutput{Body: userOf(ctx, member)}, nil
 }
 
 type listInvitationsOutput struct{ Body InvitationList }

@@ -82,12 +82,35 @@ func TestListMembers(t *testing.T) {
 	if got := s.expect(t, 200, "bob", "GET", members+"?role=admin", "").items(); got != "user_cleo" {
 		t.Errorf("administrators are %s", got)
 	}
-	if one := s.expect(t, 200, "vic", "GET", members+"/user_bob", ""); one.body["role"] != "member" || len(one.body) != 13 {
+	if one := s.expect(t, 200, "vic", "GET", members+"/user_bob", ""); one.body["role"] != "member" || len(one.body) != 14 {
 		t.Errorf("got %s", one.text)
 	}
 	for query, field := range map[string]string{"?limit=0": "limit", "?role=boss": "role", "?after=x": "after", "?q=x": "query"} {
 		if a := s.expect(t, 422, "vic", "GET", members+query, ""); a.fields() != field {
 			t.Errorf("%s: %s", query, a.text)
+		}
+	}
+}
+
+// TestWhoSeesTwoFactor: those who manage users, and everybody of themselves.
+func TestWhoSeesTwoFactor(t *testing.T) {
+	t.Parallel()
+	s := newStaff(t)
+	vic := identity.Account{ID: "user_vic", FirstName: "vic", Email: "vic@example.com", TwoFactor: true, CreatedAt: founded, UpdatedAt: founded.Add(time.Hour)}
+	if err := s.world.Sync.Apply(t.Context(), identity.Observation{Accounts: []identity.Account{vic}}); err != nil {
+		t.Fatal(err)
+	}
+	for as, want := range map[string][2]any{"ada": {true, false}, "cleo": {true, false}, "vic": {true, nil}, "bob": {nil, false}} {
+		for n, id := range []string{"user_vic", "user_bob"} {
+			one := s.expect(t, 200, as, "GET", members+"/"+id, "")
+			if got := one.body["two_factor_enabled"]; got != want[n] || strings.Contains(one.text, "twoFactor") {
+				t.Errorf("%s sees of %s: %v, want %v, in %s", as, id, got, want[n], one.text)
+			}
+			for _, listed := range s.expect(t, 200, as, "GET", members, "").body["items"].([]any) {
+				if listed := listed.(map[string]any); listed["id"] == id && listed["two_factor_enabled"] != want[n] {
+					t.Errorf("%s is listed %v", as, listed)
+				}
+			}
 		}
 	}
 }

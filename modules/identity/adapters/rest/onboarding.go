@@ -12,28 +12,43 @@ import (
 	"github.com/tenonhq/tenon/platform/httpserver"
 )
 
-// User is a member as the API shows them. The names are the table's.
+// User is a member as the API shows them. The names are the table's, and what the
+// identity provider has of theirs beyond it.
 type User struct {
-	ID         string            `json:"id" doc:"The account's id at the identity provider."`
-	Email      string            `json:"email"`
-	FirstName  string            `json:"first_name"`
-	LastName   string            `json:"last_name"`
-	AvatarURL  string            `json:"avatar_url"`
-	Phone      string            `json:"phone"`
-	Role       string            `json:"role" enum:"owner,admin,member,viewer"`
-	Metadata   identity.Metadata `json:"metadata"`
-	IsActive   bool              `json:"is_active"`
-	LastSeenAt *time.Time        `json:"last_seen_at"`
-	JoinedAt   time.Time         `json:"joined_at"`
-	CreatedAt  time.Time         `json:"created_at"`
-	UpdatedAt  time.Time         `json:"updated_at"`
+	ID         string       `json:"id" doc:"The account's id at the identity provider."`
+	Email      string       `json:"email"`
+	FirstName  string       `json:"first_name"`
+	LastName   string       `json:"last_name"`
+	AvatarURL  string       `json:"avatar_url"`
+	Phone      string       `json:"phone"`
+	Role       string       `json:"role" enum:"owner,admin,member,viewer"`
+	Metadata   UserMetadata `json:"metadata"`
+	TwoFactor  *bool        `json:"two_factor_enabled" doc:"Whether signing in takes a second factor. Null unless you may manage users, or are the user."`
+	IsActive   bool         `json:"is_active"`
+	LastSeenAt *time.Time   `json:"last_seen_at"`
+	JoinedAt   time.Time    `json:"joined_at"`
+	CreatedAt  time.Time    `json:"created_at"`
+	UpdatedAt  time.Time    `json:"updated_at"`
 }
 
-func userOf(m identity.Member) User {
+// UserMetadata is what the organization keeps about a user.
+type UserMetadata struct {
+	OnboardingComplete bool   `json:"onboardingComplete,omitempty"`
+	Phone              string `json:"phone,omitempty"`
+	EmailSuperseded    bool   `json:"emailSuperseded,omitempty"`
+}
+
+// userOf shows a member to whoever asks: whose account is protected by less is
+// not everybody's business.
+func userOf(ctx context.Context, m identity.Member) User {
 	user := User{
 		ID: m.ID, Email: m.Email, FirstName: m.FirstName, LastName: m.LastName, AvatarURL: m.AvatarURL, Phone: m.Phone,
-		Role: string(m.Role), Metadata: m.Metadata, IsActive: m.IsActive,
+		Role: string(m.Role), IsActive: m.IsActive,
 		JoinedAt: m.JoinedAt.UTC(), CreatedAt: m.CreatedAt.UTC(), UpdatedAt: m.UpdatedAt.UTC(),
+	}
+	user.Metadata = UserMetadata{OnboardingComplete: m.Metadata.OnboardingComplete, Phone: m.Metadata.Phone, EmailSuperseded: m.Metadata.EmailSuperseded}
+	if identity.MaySeeTwoFactor(accessOf(ctx).Actor(), m) {
+		user.TwoFactor = &m.Metadata.TwoFactor
 	}
 	if !m.LastSeenAt.IsZero() {
 		user.LastSeenAt = new(m.LastSeenAt.UTC())
@@ -80,7 +95,7 @@ func Register(api huma.API, service *identity.Service, roster *identity.Roster, 
 			return nil, err
 		}
 		out := new(onboardingOutput)
-		out.Body.Success, out.Body.User = true, userOf(member)
+		out.Body.Success, out.Body.User = true, userOf(ctx, member)
 		return out, nil
 	})
 }

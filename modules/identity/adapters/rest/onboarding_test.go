@@ -159,7 +159,7 @@ func TestOnboarding(t *testing.T) {
 		if metadata, _ := user["metadata"].(map[string]any); metadata["onboardingComplete"] != true {
 			t.Errorf("%s: metadata %v", step.body, user["metadata"])
 		}
-		if len(user) != 13 {
+		if len(user) != 14 {
 			t.Errorf("a user has the properties %v", user)
 		}
 	}

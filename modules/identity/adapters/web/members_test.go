@@ -61,6 +61,21 @@ func TestMembersPage(t *testing.T) {
 	expect(t, s.send(ada, "GET", "/acme/members?after=x", nil), 404, "")
 }
 
+// TestTwoFactorOnPages: the list shows it to those who manage members, a page to
+// them and to whom it is about.
+func TestTwoFactorOnPages(t *testing.T) {
+	t.Parallel()
+	s := newStaff(t)
+	for _, as := range []string{ada, cleo, bob, vic} {
+		wanted := "-"
+		if as == ada || as == cleo {
+			wanted = ""
+		}
+		contains(t, expect(t, s.send(as, "GET", "/acme/members", nil), 200, ""), wanted+"Two-factor")
+		contains(t, expect(t, s.send(as, "GET", "/acme/members/"+bob, nil), 200, ""), strings.TrimSuffix(wanted, map[bool]string{true: "-"}[as == bob])+"Two-factor")
+	}
+}
+
 func TestMembersPageIsPaged(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
