@@ -92,7 +92,7 @@ func (p *Pages) doBulk(w http.ResponseWriter, r *http.Request, access identity.A
 	view := bulkViewOf(form, outcomes)
 	switch {
 	case len(view.unfit) == 0:
-		web.Redirect(w, r, string(form.list.link(web.FromContext(r.Context()))), &web.Flash{Kind: ui.Success, Message: view.result()})
+		web.Redirect(w, r, string(form.list.link(web.FromContext(r.Context()))), &web.Flash{Kind: ui.Success, Message: view.result() + "."})
 		return nil
 	case len(view.fit) == 0:
 		return web.Render(w, r, http.StatusConflict, view.result(), bulkResult(view))
