@@ -73,6 +73,29 @@ func (v *visitor) look(t *testing.T, name string) {
 	browsertest.Screenshot(t, v.ctx, "product-"+name)
 }
 
+// lookTwice looks at the open page on a phone in the dark theme, and then on a
+// desktop in the light one, where it stays.
+func (v *visitor) lookTwice(t *testing.T, name string) {
+	t.Helper()
+	browsertest.Emulate(t, v.ctx, "dark", 390)
+	v.look(t, name+"-phone")
+	if wide := browsertest.Evaluate[int](t, v.ctx, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
+		t.Errorf("%s is %d px too wide for a phone", name, wide)
+	}
+	browsertest.Emulate(t, v.ctx, "light", 1280)
+	v.look(t, name)
+}
+
+// meanwhile posts a form as the same person in another window would.
+func (v *visitor) meanwhile(t *testing.T, path, form string) {
+	t.Helper()
+	browsertest.Evaluate[chromedp.Void](t, v.ctx, fmt.Sprintf(`{
+		delete document.documentElement.dataset.posted;
+		fetch(%q, {method: "POST", body: new URLSearchParams(%q)}).then((r) => document.documentElement.dataset.posted = r.ok);
+	}`, path, form))
+	browsertest.Eventually(t, v.ctx, `document.documentElement.dataset.posted === "true"`)
+}
+
 // signUp goes from the landing page to the dashboard of a new organization.
 func (v *visitor) signUp(t *testing.T, first, organization, slug string) {
 	t.Helper()
@@ -126,15 +149,79 @@ func TestBrowser(t *testing.T) {
 		ada.says(t, "Nobody else may know.")
 		ada.look(t, "project")
 
-		ada.open(t, "/acme/projects/secret-plans/edit")
-		ada.at(t, "/acme/projects/secret-plans/edit")
+		// The form takes the place of the details; going back is going back.
+		edit := func() {
+			ada.click(t, `main a[href$="/edit"]`)
+			browsertest.Eventually(t, ada.ctx, `location.pathname.endsWith("/edit") && document.activeElement.name === "name"`)
+		}
+		edit()
+		browsertest.Evaluate[chromedp.Void](t, ada.ctx, `history.back()`)
+		ada.at(t, "/acme/projects/secret-plans")
+		browsertest.Eventually(t, ada.ctx, `!document.querySelector("main [name=name]")`)
+		edit()
 		ada.fill(t, map[string]string{"name": "Very secret plans"})
-		ada.click(t, `main form button[type="submit"]`)
+		ada.click(t, `#project button[type="submit"]`)
 		ada.at(t, "/acme/projects/secret-plans")
 		ada.says(t, "Very secret plans")
-		ada.open(t, "/acme/projects")
-		ada.says(t, "Very secret plans")
+	})
+
+	t.Run("two people change one project", func(t *testing.T) {
+		ada.click(t, `main a[href$="/edit"]`)
+		browsertest.Eventually(t, ada.ctx, `document.activeElement.name === "name"`)
+		ada.meanwhile(t, "/acme/projects/secret-plans/visibility", "to=public")
+		ada.fill(t, map[string]string{"description": "Mine, whatever they say."})
+		ada.click(t, `#project button[type="submit"]`)
+		browsertest.Eventually(t, ada.ctx, `document.activeElement.classList.contains("missed") && document.querySelector("#saved").innerText.includes("Public")`)
+		if kept := browsertest.Evaluate[string](t, ada.ctx, `document.querySelector("#description").value`); kept != "Mine, whatever they say." {
+			t.Errorf("the form forgets what was typed: %q", kept)
+		}
+		ada.lookTwice(t, "project-conflict")
+		ada.click(t, `#project button[type="submit"]`)
+		ada.at(t, "/acme/projects/secret-plans")
+		ada.says(t, "Mine, whatever they say.")
+		ada.says(t, "Private")
+	})
+
+	t.Run("many projects", func(t *testing.T) {
+		ada.meanwhile(t, "/acme/projects/new", "name=Open+house&is_public=on&description=Cake")
+		ada.open(t, "/acme/projects?sort=name&view=cards")
+		ada.at(t, "/acme/projects")
+		ada.lookTwice(t, "projects-cards")
+		ada.click(t, `.view-switch a[aria-label="Table"]`)
+		browsertest.Eventually(t, ada.ctx, `location.search === "?sort=name" && document.querySelectorAll("main tbody tr").length === 2 && document.documentElement.classList.contains("js")`)
+		browsertest.Do(t, ada.ctx, chromedp.SendKeys(chromedp.CSS(`main [name="q"]`), "cake"))
+		browsertest.Eventually(t, ada.ctx, `document.querySelectorAll("main tbody tr").length === 1 && location.search.includes("q=cake")`)
+		browsertest.Do(t, ada.ctx, chromedp.Reload())
+		browsertest.Eventually(t, ada.ctx, `document.querySelectorAll("main tbody tr").length === 1 && document.querySelector("main [name=q]").value === "cake"`)
+		ada.open(t, "/acme/projects?sort=name")
+		ada.at(t, "/acme/projects")
+		ada.click(t, `[data-check-all]`)
+		browsertest.Eventually(t, ada.ctx, `document.querySelector("[data-checked-count]").innerText === "2 chosen"`)
 		ada.look(t, "projects")
+		ada.click(t, `main [value="archive"]`)
+		ada.at(t, "/acme/projects/bulk")
+		ada.lookTwice(t, "projects-bulk")
+		ada.click(t, `main form button[type="submit"]`)
+		browsertest.Eventually(t, ada.ctx, `location.pathname + location.search === "/acme/projects?sort=name"`)
+		ada.says(t, "2 projects were archived.")
+	})
+
+	t.Run("from everywhere to a person", func(t *testing.T) {
+		ada.open(t, "/acme/settings")
+		ada.at(t, "/acme/settings")
+		browsertest.Do(t, ada.ctx, chromedp.KeyEvent("k", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
+		browsertest.Eventually(t, ada.ctx, `document.activeElement.getAttribute("aria-activedescendant")`)
+		for _, key := range "ada ex" {
+			browsertest.Do(t, ada.ctx, chromedp.KeyEvent(string(key)))
+		}
+		browsertest.Eventually(t, ada.ctx, `document.querySelectorAll("#palette [role=option]").length === 1 && document.querySelector("#palette").innerText.includes("ada@example.com")`)
+		ada.lookTwice(t, "palette")
+		browsertest.Do(t, ada.ctx, chromedp.KeyEvent("\r"))
+		browsertest.Eventually(t, ada.ctx, `location.pathname.startsWith("/acme/members/user_")`)
+		ada.open(t, "/acme/search?q=secret")
+		ada.at(t, "/acme/search")
+		ada.says(t, "Very secret plans")
+		ada.lookTwice(t, "search")
 	})
 
 	t.Run("another organization is blind to it", func(t *testing.T) {
