@@ -149,6 +149,7 @@ func TestInteraction(t *testing.T) {
 			defer gallery.SessionEnded.Store(false)
 			open(t, "/acme/form?from=here")
 			browsertest.Do(t, ctx, keys(form+" input[name=name]", "Voyager"))
+			version := browsertest.Evaluate[string](t, ctx, `document.querySelector("`+form+` [name=version]")?.value ?? ""`)
 			if name == "plain" { // of the other one the request itself finds out
 				browsertest.Evaluate[chromedp.Void](t, ctx, `{ const now = Date.now(); Date.now = () => now + 50_000; }`)
 			}
@@ -161,12 +162,29 @@ func TestInteraction(t *testing.T) {
 			gallery.SessionEnded.Store(false)
 			open(t, back)
 			browsertest.Eventually(t, ctx, `document.querySelector("`+form+` input[name=name]").value === "Voyager" && document.querySelector("#toasts .toast")`)
+			if got := browsertest.Evaluate[string](t, ctx, `document.querySelector("`+form+` [name=version]")?.value ?? ""`); got != version {
+				t.Error("the form forgets what it was filled from")
+			}
 			open(t, back)
 			if got := browsertest.Evaluate[string](t, ctx, `document.querySelector("`+form+` input[name=name]").value`); got != "" {
 				t.Errorf("the draft came back twice: %q", got)
 			}
 		})
 	}
+
+	step("a connection that is cut loses nothing", func(t *testing.T) {
+		gallery.Cut.Store(true)
+		defer gallery.Cut.Store(false)
+		open(t, "/acme/form")
+		browsertest.Do(t, ctx, keys("#name", "Skylab"), click("#project button"))
+		browsertest.Eventually(t, ctx, `document.querySelector("#toasts .toast")?.innerText.includes("No connection") && !document.querySelector("#project [aria-busy]")`)
+		gallery.Cut.Store(false)
+		if got := browsertest.Evaluate[string](t, ctx, `document.querySelector("#name").value`); got != "Skylab" {
+			t.Errorf("the field holds %q", got)
+		}
+		browsertest.Do(t, ctx, click("#project button"))
+		browsertest.Eventually(t, ctx, `location.pathname === "/acme/dashboard"`)
+	})
 
 	step("fragments swap rows, and bring title and toast", func(t *testing.T) {
 		open(t, "/acme/gallery")

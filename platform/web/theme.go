@@ -19,6 +19,15 @@ const (
 	ThemeDark   Theme = "dark"
 )
 
+// schemes are the colour schemes that a browser may draw in before it has the style
+// sheet.
+func (t Theme) schemes() string {
+	if t == ThemeSystem {
+		return "light dark"
+	}
+	return string(t)
+}
+
 // preference is something that a browser remembers about how pages look. Its name
 // is that of the cookie and of the form's field; every value but those listed is
 // the usual one, which takes no cookie.

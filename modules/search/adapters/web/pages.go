@@ -78,7 +78,7 @@ func groupsOf(shell *web.Shell, text string, results search.Results) []group {
 		if !strings.Contains(strings.ToLower(item.Label), strings.ToLower(strings.TrimSpace(text))) {
 			continue
 		}
-		entry := entry{icon: item.Icon, name: item.Label, href: shell.Link(item.Path)}
+		entry := entry{icon: item.Icon, name: item.Label, hint: item.Keys, href: shell.Link(item.Path)}
 		switch item.Kind {
 		case web.PageItem:
 			pages.entries = append(pages.entries, entry)

@@ -4,7 +4,8 @@
 const key = () => "draft:" + location.pathname;
 const lifetime = 60 * 60 * 1000;
 
-const isKept = (field) => field.name && !["password", "hidden", "file", "submit", "button"].includes(field.type);
+// A hidden field is kept where it says so: what a form was filled from goes with it.
+const isKept = (field) => field.name && ("draft" in field.dataset || !["password", "hidden", "file", "submit", "button"].includes(field.type));
 const hasChanged = (field) =>
   ["checkbox", "radio"].includes(field.type) ? field.checked !== field.defaultChecked
   : field.type === "select-one" || field.type === "select-multiple" ? [...field.options].some((o) => o.selected !== o.defaultSelected)

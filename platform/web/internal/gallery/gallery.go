@@ -48,6 +48,8 @@ type Gallery struct {
 	http.Handler
 	// SessionEnded makes the session refresh and every POST answer 401.
 	SessionEnded atomic.Bool
+	// Cut ends the connection of every POST without an answer.
+	Cut atomic.Bool
 	// Posts counts the forms that were accepted, once each.
 	Posts atomic.Int64
 	// Refreshes counts the times that the session was renewed.
@@ -108,6 +110,9 @@ func New() *Gallery {
 	mux.HandleFunc("POST /acme/form", func(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(web.NewContext(r.Context(), tenantShell(r)))
 		g.wait(r)
+		if g.Cut.Load() {
+			panic(http.ErrAbortHandler)
+		}
 		if g.SessionEnded.Load() {
 			web.ErrorPage(w, r, http.StatusUnauthorized, fault.New(fault.Unauthenticated, ""), "req_1")
 			return
