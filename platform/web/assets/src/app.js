@@ -90,6 +90,12 @@ document.addEventListener("htmx:confirm", (event) => {
   session.refresh().then((state) => (state === "ended" ? signIn(pageOf(event.detail)) : event.detail.issueRequest(true)));
 });
 
+// An address says what was asked for, and not what was left out.
+document.addEventListener("htmx:configRequest", ({ detail }) => {
+  if (detail.verb !== "get") return;
+  for (const [name, value] of [...detail.formData]) if (value === "") detail.formData.delete(name);
+});
+
 document.addEventListener("htmx:beforeRequest", ({ target }) => {
   if (target instanceof HTMLFormElement && "submitOnce" in target.dataset) setBusy(target, true);
 });
