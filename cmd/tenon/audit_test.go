@@ -1,5 +1,199 @@
 package main
 
+import (
+	"encoding/csv"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clerk/clerk-sdk-go/v2"
+	"github.com/clerk/clerk-sdk-go/v2/organization"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tenonhq/tenon/modules/audit"
+	"github.com/tenonhq/tenon/platform/web/browsertest"
+)
+
+// recorded is an entry as the API shows it.
+type recorded struct {
+	Seq   int64
+	Actor struct {
+		Kind, ID, IP string
+		APIKey       string `json:"api_key"`
+		RequestID    string `json:"request_id"`
+	}
+	Action, Subject, Label string
+	Changes                map[string]struct{ Before, After any }
+}
+
+// TestAuditLog changes a tenant in every way there is, finds who it was, and then
+// somebody tampers with the record.
+func TestAuditLog(t *testing.T) {
+	p := startProduct(t)
+	token := p.owner(t, "acme")
+	environ := []string{"DATABASE_URL=" + p.DatabaseURL}
+	tenon := func(want int, args ...string) string {
+		t.Helper()
+		code, stdout, stderr := execute(t, environ, args...)
+		if code != want {
+			t.Errorf("%v: exit %d: %s%s", args, code, stdout, stderr)
+		}
+		return stdout + stderr
+	}
+	latest := func(query string) (entry recorded) {
+		t.Helper()
+		eventually(t, query, func() bool {
+			var page struct{ Items []recorded }
+			p.call(t, "GET", "/api/tenants/acme/audit-log?limit=1&"+query, token, nil).decode(t, &page)
+			if len(page.Items) == 1 {
+				entry = page.Items[0]
+			}
+			return len(page.Items) == 1
+		})
+		return entry
+	}
+
+	key := p.newKey(t, token, "acme")
+	made := p.call(t, "POST", "/api/tenants/acme/projects", key.Key, map[string]any{"name": "Audited"})
+	entry := latest("action=project.created")
+	if entry.Actor.Kind != "key" || entry.Actor.APIKey != key.ID || entry.Actor.RequestID != made.header.Get("X-Request-Id") || entry.Actor.IP == "" ||
+		entry.Label != "Audited" || entry.Changes["slug"].After != "audited" {
+		t.Errorf("by key: %+v", entry)
+	}
+	owner := entry.Actor.ID
+	p.call(t, "PATCH", "/api/tenants/acme/projects/audited", token, map[string]any{"status": "archived"})
+	entry = latest("action=project.updated&subject=" + entry.Subject)
+	if entry.Actor.Kind != "person" || entry.Actor.ID != owner || entry.Changes["status"].Before != "active" || len(entry.Changes) != 1 {
+		t.Errorf("by a person: %+v", entry)
+	}
+	p.newInvitation(t, token, "acme")
+	if entry = latest("action=invitation.created"); entry.Actor.Kind != "person" || !strings.Contains(entry.Changes["email"].After.(string), "…@") {
+		t.Errorf("an invitation: %+v", entry)
+	}
+	acme, err := p.organizations.Get(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.organizations.Update(t.Context(), acme.ID, &organization.UpdateParams{Name: clerk.String("Acme & Sons")}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the webhook", func() bool {
+		entry = latest("action=organization.updated")
+		return entry.Label == "Acme & Sons"
+	})
+	if entry.Actor.Kind != "webhook" || entry.Actor.ID == "" || entry.Changes["name"].Before != "Acme" {
+		t.Errorf("by a webhook: %+v", entry)
+	}
+	tenon(0, "tenants", "suspend", "acme")
+	tenon(0, "tenants", "activate", "acme")
+	eventually(t, "the activation", func() bool {
+		return p.call(t, "GET", "/api/tenants/acme/audit-log", token, nil).status == http.StatusOK
+	})
+	if entry = latest("action=organization.updated"); entry.Actor.Kind != "command" || !strings.Contains(entry.Actor.ID, "@") || entry.Changes["is_active"].After != true {
+		t.Errorf("by a command: %+v", entry)
+	}
+
+	exported := p.call(t, "GET", "/acme/audit-log/export.csv?action=project", token, nil)
+	lines, err := csv.NewReader(strings.NewReader(exported.body)).ReadAll()
+	if err != nil || len(lines) < 3 || lines[0][0] != "seq" || !strings.HasPrefix(exported.header.Get("Content-Type"), "text/csv") {
+		t.Errorf("exported %d lines, %v, %v", len(lines), err, exported.header)
+	}
+
+	p.seeAuditLog(t)
+
+	if said := tenon(0, "audit", "verify"); !strings.Contains(said, "0 not whole") {
+		t.Error(said)
+	}
+	heads := filepath.Join(t.TempDir(), "heads")
+	_, whole, _ := execute(t, environ, "audit", "verify", "--json")
+	if err := os.WriteFile(heads, []byte(whole), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := tenon(exitUsage, "audit", "cut", "--older-than", "0s"); !strings.Contains(said, "AUDIT_SIGNING_KEY is not set") {
+		t.Error(said)
+	}
+	_, signing := audit.NewKey()
+	environ = append(environ, "AUDIT_SIGNING_KEY="+signing)
+	if said := tenon(0, "audit", "cut", "--older-than", "0s", "--tenant", "testcorp"); strings.Contains(said, ", 0 entries cut off") {
+		t.Error(said)
+	}
+	tenon(0, "audit", "verify", "--heads", heads)
+
+	conn, err := pgx.Connect(t.Context(), p.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	var schema string
+	if err := conn.QueryRow(t.Context(), `SELECT schema_name FROM tenants WHERE slug = 'acme'`).Scan(&schema); err != nil {
+		t.Fatal(err)
+	}
+	tamper := func(sql string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), "SET search_path TO "+schema+"; ALTER TABLE audit_log DISABLE TRIGGER USER; "+sql+"; ALTER TABLE audit_log ENABLE TRIGGER USER"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tamper("DELETE FROM audit_log WHERE seq = (SELECT max(seq) FROM audit_log)")
+	tenon(0, "audit", "verify")
+	if said := tenon(exitTampered, "audit", "verify", "--heads", heads); !strings.Contains(said, "acme") || !strings.Contains(said, "the record ends with entry") {
+		t.Error(said)
+	}
+	tamper("UPDATE audit_log SET actor = 'nobody' WHERE seq = 3")
+	if said := tenon(exitTampered, "audit", "verify", "--tenant", "acme"); !strings.Contains(said, "entry 3 is not what was written") {
+		t.Error(said)
+	}
+	if said := tenon(exitDriftLeft, "audit", "cut", "--older-than", "0s", "--tenant", "acme"); !strings.Contains(said, "left as it is") {
+		t.Error(said)
+	}
+	for _, args := range [][]string{
+		{"audit", "verify", "--heads", "/nowhere"}, {"audit", "cut"}, {"audit", "cut", "--older-than", "-1h"}, {"audit", "cut", "--older-than", "a year"},
+	} {
+		tenon(exitUsage, args...)
+	}
+	if err := os.WriteFile(heads, []byte("{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := tenon(exitUsage, "audit", "verify", "--heads", heads); !strings.Contains(said, "line 1") {
+		t.Error(said)
+	}
+	for _, wrong := range []string{"AUDIT_SIGNING_KEY=x", "AUDIT_TRUSTED_KEYS=x"} {
+		code, _, said := execute(t, slices.Concat(environ[:1], []string{wrong}), "audit", "verify")
+		if name, _, _ := strings.Cut(wrong, "="); code != exitUsage || !strings.Contains(said, name) {
+			t.Errorf("%s: %d, %s", wrong, code, said)
+		}
+	}
+}
+
+// seeAuditLog reads the page as an owner does.
+func (p *product) seeAuditLog(t *testing.T) {
+	t.Helper()
+	ada := p.visitor(t)
+	ada.open(t, "/acme/audit-log")
+	ada.at(t, "/__clerk/sign-in")
+	ada.click(t, `[aria-label="Sign in as `+demo[0].people[0].email+`"]`)
+	ada.at(t, "/acme/audit-log")
+	ada.says(t, "archived project Audited")
+	ada.look(t, "audit-log")
+	browsertest.Emulate(t, ada.ctx, "dark", 390)
+	ada.open(t, "/acme/audit-log?action=member&from=2026-01-01")
+	ada.at(t, "/acme/audit-log")
+	ada.click(t, `main summary`)
+	ada.look(t, "audit-log-phone")
+	browsertest.Emulate(t, ada.ctx, "light", 1280)
+	ada.open(t, "/acme/audit-log?from=yesterday")
+	ada.at(t, "/acme/audit-log")
+	ada.says(t, "Use a date such as")
+	ada.look(t, "audit-log-refused")
+	ada.open(t, "/acme/audit-log?until=2001-01-01")
+	ada.at(t, "/acme/audit-log")
+	ada.says(t, "Nothing was changed")
+	ada.look(t, "audit-log-empty")
+}
+
 // auditContract is what the audit log's operations answer in acme, where things
 // have happened.
 func (p *product) auditContract() map[string][]exchange {

@@ -606,7 +606,7 @@ func (f *fleet) showDrift(d migrate.Drift, fix string, asJSON bool) error {
 	return nil
 }
 
-func auditCommand(s surroundings) *cli.Command {
+func verifyFleetCommand(s surroundings) *cli.Command {
 	return &cli.Command{
 		Name:  "verify",
 		Usage: "hold the registry against what is in the database",

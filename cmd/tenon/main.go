@@ -80,6 +80,7 @@ func newCommand(s surroundings) *cli.Command {
 			seedCommand(s),
 			eventsCommand(s),
 			identityCommand(s),
+			auditCommand(s),
 			healthcheckCommand(s),
 			versionCommand(s),
 		},

@@ -39,7 +39,7 @@ func migrateCommand(s surroundings) *cli.Command {
 			"marked `-- atlas:txmode none`, DATABASE_DIRECT_URL has to lead to PostgreSQL itself.",
 		Commands: []*cli.Command{
 			upCommand(s), resumeCommand(s), retryFailedCommand(s), pauseCommand(s), downCommand(s),
-			statusCommand(s), historyCommand(s), driftCommand(s), auditCommand(s), adoptCommand(s),
+			statusCommand(s), historyCommand(s), driftCommand(s), verifyFleetCommand(s), adoptCommand(s),
 			diffCommand(s), newMigrationCommand(s), hashCommand(s), lintCommand(s), validateCommand(s),
 		},
 		OnUsageError: onUsageError,

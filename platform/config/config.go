@@ -52,6 +52,10 @@ type Config struct {
 
 	TenantPurgeAfter time.Duration `env:"TENANT_PURGE_AFTER" envDefault:"720h" want:"a duration from 1h to 87600h" example:"720h" doc:"How long the data of a deleted organization is kept"`
 
+	AuditRetention   time.Duration `env:"AUDIT_RETENTION" envDefault:"0s" want:"a duration from 24h to 876000h; 0s is for ever" example:"8760h" doc:"How long entries of tenants' audit logs are kept; needs AUDIT_SIGNING_KEY"`
+	AuditSigningKey  Secret        `env:"AUDIT_SIGNING_KEY" want:"base64 of 32 bytes, as tenon audit key prints it; with AUDIT_RETENTION it is needed" example:"YW4gZXhhbXBsZSBrZXksIG5vdCB0byBiZSB1c2VkISE=" doc:"Key that signs what stands in place of entries that were cut off an audit log. Keep it out of the database and its backups"`
+	AuditTrustedKeys []string      `env:"AUDIT_TRUSTED_KEYS" want:"base64 of public keys of 32 bytes, separated by commas" example:"YW4gZXhhbXBsZSBrZXksIG5vdCB0byBiZSB1c2VkISE=" doc:"Public halves of the keys that signed before, as tenon audit key prints them"`
+
 	ReconcileHour int `env:"RECONCILE_HOUR" envDefault:"3" want:"a whole number from 0 to 23; -1 is never" example:"3" doc:"Hour of the day (UTC) from which what Clerk's webhooks did not bring is looked for and repaired, by one process at a time"`
 
 	ClerkSecretKey             Secret   `env:"CLERK_SECRET_KEY,required" want:"a key that starts with sk_live_ or sk_test_" example:"sk_test_…" doc:"Secret key of the Clerk instance"`
@@ -272,6 +276,15 @@ var rules = []struct {
 	{"ACCESS_CACHE_TTL", func(c *Config) bool { return between(c.AccessCacheTTL, time.Second, 10*time.Minute) }},
 	{"TENANT_ROLES", func(c *Config) bool { return slices.Contains([]string{"on", "off", "auto"}, c.TenantRoles) }},
 	{"TENANT_PURGE_AFTER", func(c *Config) bool { return between(c.TenantPurgeAfter, time.Hour, 87600*time.Hour) }},
+	{"AUDIT_RETENTION", func(c *Config) bool {
+		return c.AuditRetention == 0 || between(c.AuditRetention, 24*time.Hour, 876000*time.Hour)
+	}},
+	{"AUDIT_SIGNING_KEY", func(c *Config) bool {
+		return c.AuditSigningKey == "" && !between(c.AuditRetention, 24*time.Hour, 876000*time.Hour) || isKey(string(c.AuditSigningKey))
+	}},
+	{"AUDIT_TRUSTED_KEYS", func(c *Config) bool {
+		return !slices.ContainsFunc(c.AuditTrustedKeys, func(key string) bool { return !isKey(strings.TrimSpace(key)) })
+	}},
 	{"RECONCILE_HOUR", func(c *Config) bool { return c.ReconcileHour >= -1 && c.ReconcileHour <= 23 }},
 	{"OPERATORS", func(c *Config) bool {
 		return !slices.ContainsFunc(c.Operators, func(who string) bool { return !isPerson(who) })
@@ -295,6 +308,12 @@ var rules = []struct {
 		return false
 	}},
 	{"LOG_FORMAT", func(c *Config) bool { return c.LogFormat == "json" || c.LogFormat == "text" }},
+}
+
+// isKey reports whether text is base64 of 32 bytes.
+func isKey(text string) bool {
+	key, err := base64.StdEncoding.Strict().DecodeString(text)
+	return err == nil && len(key) == 32
 }
 
 func isLimit(n int) bool { return n >= 0 && n <= 1_000_000 }

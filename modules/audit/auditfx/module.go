@@ -2,6 +2,10 @@
 package auditfx
 
 import (
+	"crypto/ed25519"
+	"log/slog"
+	"strings"
+
 	"github.com/danielgtaylor/huma/v2"
 	"go.uber.org/fx"
 
@@ -10,11 +14,15 @@ import (
 	"github.com/tenonhq/tenon/modules/audit/adapters/rest"
 	"github.com/tenonhq/tenon/modules/audit/adapters/web"
 	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/modules/tenancy"
+	"github.com/tenonhq/tenon/platform/background"
+	"github.com/tenonhq/tenon/platform/config"
 	"github.com/tenonhq/tenon/platform/httpserver"
 )
 
 // Module provides *audit.Service, the journal of what no table has, and the module's
-// routes to the group "mounts". The log itself stays inside.
+// routes to the group "mounts". The log itself stays inside. From start to stop records
+// are cut that are kept for a limited time.
 var Module = fx.Module("audit",
 	fx.Provide(
 		fx.Private,
@@ -22,6 +30,7 @@ var Module = fx.Module("audit",
 		func(members *identity.Service) web.Members { return members.Members },
 		web.NewPages,
 	),
+	fx.Invoke(runRetention),
 	fx.Provide(
 		audit.NewService,
 		func(log audit.Log) identity.Journal { return log },
@@ -29,6 +38,29 @@ var Module = fx.Module("audit",
 		fx.Annotate(newOperationsMount, fx.ResultTags(`group:"mounts"`)),
 	),
 )
+
+// runRetention cuts the records for as long as the application runs, if they are to be
+// kept for a limited time.
+func runRetention(lifecycle fx.Lifecycle, c config.Config, log audit.Log, tenants *tenancy.Service, logger *slog.Logger) error {
+	if c.AuditRetention == 0 {
+		return nil
+	}
+	key, err := audit.ParseKey(string(c.AuditSigningKey))
+	if err != nil {
+		return err
+	}
+	var trusted []ed25519.PublicKey
+	for _, text := range c.AuditTrustedKeys {
+		key, err := audit.ParsePublicKey(strings.TrimSpace(text))
+		if err != nil {
+			return err
+		}
+		trusted = append(trusted, key)
+	}
+	task := background.New(audit.NewRetention(audit.NewCutter(log, key, trusted...), tenants, c.AuditRetention, logger).Run)
+	lifecycle.Append(fx.StartStopHook(task.Start, task.Stop))
+	return nil
+}
 
 func newPagesMount(pages *web.Pages) httpserver.Mount {
 	return httpserver.Mount{Surface: httpserver.TenantPages, Routes: pages.Mount}

@@ -53,8 +53,13 @@ func personName(id string, people map[string]identity.Member) string {
 
 // subjectName is what was changed, as a person reads it.
 func subjectName(e audit.Entry, people map[string]identity.Member) string {
-	if subjectOf(e) == "member" {
+	switch subjectOf(e) {
+	case "member":
 		return personName(e.Subject, people)
+	case "invitation":
+		if email := e.Fields()["email"].After; email != nil {
+			return "to " + valueText(email)
+		}
 	}
 	return cmp.Or(e.Label, e.Subject)
 }
