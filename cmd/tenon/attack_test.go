@@ -90,6 +90,7 @@ var attackTable = []attacked{
 	{method: "GET", pattern: "/{tenant}/organization", own: noOperator, foreign: outside(404)},
 	{method: "GET", pattern: "/sign-in", own: statuses{303, 303, 303, 303, 303, 303}},
 	{method: "GET", pattern: "/sign-up", own: statuses{303, 303, 303, 303, 303, 303}},
+	{method: "GET", pattern: "/sign-in/task", own: statuses{303, 303, 303, 303, 303, 303}},
 	{method: "GET", pattern: "/sign-out", own: statuses{303, 303, 303, 303, 303, 303}},
 	{method: "POST", pattern: "/theme", body: "theme=dark", own: statuses{303, 303, 303, 303, 303, 303}},
 	{method: "POST", pattern: "/sidebar", body: "sidebar=folded", own: statuses{303, 303, 303, 303, 303, 303}},

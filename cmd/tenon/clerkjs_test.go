@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"path/filepath"
 	"testing"
 
@@ -61,8 +63,24 @@ func TestClerkJS(t *testing.T) {
 	v.picture(t, "user-button")
 	v.clickClerk(t, "userButtonPopoverActionButton__signOut")
 	v.at(t, "/")
-	v.open(t, "/globex/dashboard")
+
+	// Somebody who has to say where they work first, though they are signed in.
+	response, err := http.PostForm(p.URL+"/__clerk/people/task", url.Values{"user_id": {ada.ID}, "task": {"choose-organization"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	v.open(t, "/globex/projects?status=archived")
 	v.at(t, "/sign-in")
+	v.fillClerk(t, "identifier", ada.EmailAddresses[0].EmailAddress)
+	v.fillClerk(t, "password", demoPassword)
+	v.clickClerk(t, "formButtonPrimary")
+	v.at(t, "/sign-in/task")
+	v.seesClerk(t, "taskChooseOrganizationPreviewButton")
+	v.picture(t, "task")
+	v.clickClerk(t, "taskChooseOrganizationPreviewButton")
+	browsertest.Eventually(t, v.ctx, `location.pathname + location.search === "/globex/projects?status=archived"`)
+	v.seesClerk(t, "userButtonTrigger")
 }
 
 func (v *visitor) picture(t *testing.T, name string) {

@@ -1182,7 +1182,7 @@ func (e *Emulator) listSessions(c *call) (any, error) {
 	for _, v := range c.Sessions {
 		if (query.Get("client_id") == "" || query.Get("client_id") == v.ClientID) &&
 			(query.Get("user_id") == "" || query.Get("user_id") == v.UserID) &&
-			(query.Get("status") == "" || query.Get("status") == v.status()) {
+			(query.Get("status") == "" || query.Get("status") == c.sessionResource(v).Status) {
 			found = append(found, c.sessionResource(v))
 		}
 	}

@@ -218,6 +218,7 @@ func (u *user) setPassword(password string, now int64) error {
 		return fmt.Errorf("clerkdev: hash password: %w", err)
 	}
 	u.PasswordHash, u.PasswordUpdatedAt = hash, &now
+	u.fulfil(taskResetPassword)
 	return nil
 }
 
@@ -228,6 +229,7 @@ func (u *user) setTOTP(on bool, now int64) {
 	case on == u.TOTP:
 	case on:
 		u.MFAEnabledAt = &now
+		u.fulfil(taskSetUpMFA)
 	default:
 		u.MFADisabledAt = &now
 	}

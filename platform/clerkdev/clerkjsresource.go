@@ -28,7 +28,7 @@ type clientSessionResource struct {
 	PublicUserData        publicUserData     `json:"public_user_data"`
 	LastActiveToken       *tokenResource     `json:"last_active_token"`
 	FactorVerificationAge *[2]int64          `json:"factor_verification_age"`
-	Tasks                 []struct{}         `json:"tasks"`
+	Tasks                 []taskResource     `json:"tasks"`
 }
 
 type clientUserResource struct {
@@ -141,7 +141,7 @@ func (e *Emulator) clientResource(s *state, b browser) (*clientResource, error) 
 func (e *Emulator) clientSessionResource(s *state, v *session) (r clientSessionResource, err error) {
 	u := s.Users[v.UserID]
 	r = clientSessionResource{
-		sessionResource: s.sessionResource(v), User: s.clientUserResource(u), PublicUserData: s.publicUserData(u), Tasks: []struct{}{},
+		sessionResource: s.sessionResource(v), User: s.clientUserResource(u), PublicUserData: s.publicUserData(u), Tasks: u.tasksOf(),
 	}
 	if v.status() != "active" {
 		return r, nil

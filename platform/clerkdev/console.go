@@ -28,6 +28,7 @@ func (e *Emulator) mountConsole(mux *http.ServeMux) {
 		"POST /delivery":      e.postDelivery,
 		"GET /people":         e.showPeople,
 		"POST /people/totp":   e.postTOTP,
+		"POST /people/task":   e.postSetTask,
 		"GET /organizations":  e.showOrganizations,
 		"GET /roles":          e.showRoles,
 		"POST /roles":         e.postConsoleRole,
@@ -194,6 +195,7 @@ func (e *Emulator) postDelivery(w http.ResponseWriter, r *http.Request) error {
 type consolePerson struct {
 	id, name, email string
 	banned, totp    bool
+	task            string
 	memberships     []string
 	lastSignIn      time.Time
 }
@@ -205,7 +207,7 @@ func (e *Emulator) showPeople(w http.ResponseWriter, r *http.Request) error {
 		users := s.newestUsers()
 		total = len(users)
 		for _, u := range users[:min(total, consoleList)] {
-			p := consolePerson{id: u.ID, name: u.name(), email: u.primaryEmail(), banned: u.Banned, totp: u.TOTP}
+			p := consolePerson{id: u.ID, name: u.name(), email: u.primaryEmail(), banned: u.Banned, totp: u.TOTP, task: u.Task}
 			for _, m := range s.membershipsOf(u.ID) {
 				p.memberships = append(p.memberships, s.Organizations[m.OrganizationID].Name+" ("+s.roleName(m.Role)+")")
 			}
@@ -236,6 +238,21 @@ func (e *Emulator) postTOTP(w http.ResponseWriter, r *http.Request) error {
 	})
 	if err != nil {
 		return err
+	}
+	web.Redirect(w, r, mountPath+"/people", &web.Flash{Kind: ui.Success, Message: message})
+	return nil
+}
+
+// postSetTask gives somebody a task, or takes it back.
+func (e *Emulator) postSetTask(w http.ResponseWriter, r *http.Request) error {
+	task := r.PostForm.Get("task")
+	err := e.update(senderOf(r.RemoteAddr, r.UserAgent()), func(t *tx) error { return t.setTask(r.PostForm.Get("user_id"), task) })
+	if err != nil {
+		return err
+	}
+	message := "Nothing keeps their sessions pending."
+	if task != "" {
+		message = "Their sessions are pending until this is done: " + task + "."
 	}
 	web.Redirect(w, r, mountPath+"/people", &web.Flash{Kind: ui.Success, Message: message})
 	return nil

@@ -208,5 +208,11 @@ func TestPagesInBrowser(t *testing.T) {
 	browsertest.Eventually(t, ctx, `location.pathname === "/__clerk/select-organization"`)
 	look("/__clerk/select-organization", "select-organization")
 	look("/__clerk/create-organization", "create-organization")
+	for _, task := range []string{"choose-organization", "reset-password", "setup-mfa"} {
+		if err := p.SetTask(ada.ID, task); err != nil {
+			t.Fatal(err)
+		}
+		look("/__clerk/tasks", "task-"+task)
+	}
 	look("/__clerk/sign-out", "sign-out")
 }

@@ -343,7 +343,9 @@ func (e *Emulator) signIn(v *visit, find func(*tx) (*user, error)) (directives [
 // openSession signs a user in on a client, in the organization they were in last.
 func (t *tx) openSession(u *user, c *client) (*session, error) {
 	organizationID := u.LastOrganizationID
-	if mine := t.membershipsOf(u.ID); !slices.ContainsFunc(mine, func(m *membership) bool { return m.OrganizationID == organizationID }) {
+	if u.Task == taskChooseOrganization {
+		organizationID = ""
+	} else if mine := t.membershipsOf(u.ID); !slices.ContainsFunc(mine, func(m *membership) bool { return m.OrganizationID == organizationID }) {
 		if organizationID = ""; len(mine) > 0 {
 			organizationID = mine[0].OrganizationID
 		}
@@ -384,6 +386,9 @@ func (e *Emulator) activate(t *tx, b browser, idOrSlug string) ([]string, error)
 	t.Sessions[changed.ID] = &changed
 	u := *t.Users[b.user.ID]
 	u.LastOrganizationID = organizationID
+	if organizationID != "" {
+		u.fulfil(taskChooseOrganization)
+	}
 	t.Users[u.ID] = &u
 	return e.directives(t.state, browser{b.client, &changed, &u})
 }

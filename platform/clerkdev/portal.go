@@ -44,6 +44,8 @@ func (e *Emulator) mountPortal(mux *http.ServeMux) {
 		"POST /select-organization": e.postSelectOrganization,
 		"GET /accept-invitation":    e.showInvitation,
 		"POST /accept-invitation":   e.postInvitationAnswer,
+		"GET /tasks":                e.showTask,
+		"POST /tasks":               e.postTask,
 		"GET /sign-out":             e.showSignOut,
 		"POST /sign-out":            e.postSignOut,
 	} {
@@ -340,14 +342,18 @@ func (e *Emulator) showSelectOrganization(v *visit) error {
 	if v.needsSignIn() {
 		return nil
 	}
-	var choices []choice
+	return web.Render(v.w, v.r, http.StatusOK, "Choose an organization", selectOrganizationPage(v, e.choicesOf(v)))
+}
+
+// choicesOf are the organizations of whoever visits.
+func (e *Emulator) choicesOf(v *visit) (choices []choice) {
 	e.view(func(s *state) {
 		for _, m := range s.membershipsOf(v.user.ID) {
 			o := s.Organizations[m.OrganizationID]
 			choices = append(choices, choice{o.ID, o.Name, o.Slug, s.roleName(m.Role), o.ID == v.session.OrganizationID})
 		}
 	})
-	return web.Render(v.w, v.r, http.StatusOK, "Choose an organization", selectOrganizationPage(v, choices))
+	return choices
 }
 
 func (e *Emulator) postSelectOrganization(v *visit) error {

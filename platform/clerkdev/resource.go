@@ -303,6 +303,9 @@ func (s *state) sessionResource(v *session) sessionResource {
 		Object: "session", ID: v.ID, ClientID: v.ClientID, UserID: v.UserID, Status: v.status(),
 		LastActiveAt: v.LastActiveAt, ExpireAt: v.ExpireAt, AbandonAt: v.AbandonAt, CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt,
 	}
+	if r.Status == "active" && s.Users[v.UserID].Task != "" {
+		r.Status = "pending"
+	}
 	if v.OrganizationID != "" {
 		r.LastActiveOrganizationID = new(v.OrganizationID)
 	}

@@ -71,6 +71,7 @@ type user struct {
 	TOTP                      bool             `json:"totp,omitempty"` // signs in with codes of an app, as far as anybody asks
 	MFAEnabledAt              *int64           `json:"mfa_enabled_at,omitempty"`
 	MFADisabledAt             *int64           `json:"mfa_disabled_at,omitempty"`
+	Task                      string           `json:"task,omitempty"` // what keeps the user's sessions pending, "" for nothing
 	Banned                    bool             `json:"banned,omitempty"`
 	Locked                    bool             `json:"locked,omitempty"`
 	DeleteSelfEnabled         bool             `json:"delete_self_enabled"`

@@ -39,7 +39,8 @@ type TokenOptions struct {
 	AuthorizedParty string
 	// OrganizationID replaces the session's active organization.
 	OrganizationID string
-	// Status is the sts claim; empty is "active".
+	// Status is the sts claim; empty is what it is: "active", or "pending" while
+	// the user has a task left.
 	Status string
 	// Template makes a token of the JWT template of this name, which is
 	// signed by the same key but is not a session token.
@@ -160,6 +161,9 @@ func (e *Emulator) sign(s *state, sessionID string, options TokenOptions) (strin
 	}
 	if claims.Status == "" {
 		claims.Status = "active"
+		if s.Users[current.UserID].Task != "" {
+			claims.Status = "pending"
+		}
 	}
 	organizationID := options.OrganizationID
 	if organizationID == "" {

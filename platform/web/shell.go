@@ -62,7 +62,8 @@ type Components struct {
 	// Policy is the page's Content-Security-Policy; see [ComponentsPolicy].
 	Policy string
 	// The paths of the application's pages that the components lead to.
-	SignInPath, SignUpPath, ProfilePath       string
+	SignInPath, SessionTaskPath               string
+	SignUpPath, ProfilePath                   string
 	OrganizationsPath, CreateOrganizationPath string
 	// OrganizationProfilePath is below a tenant's base.
 	OrganizationProfilePath string

@@ -160,6 +160,7 @@ const (
 	CreateOrganizationPath = "/organizations/new"
 	OrganizationsPath      = "/organizations"
 	ProfilePath            = "/account"
+	SessionTaskPath        = "/sign-in/task"
 )
 
 // SignInURL is the page to sign in: the application's own with Clerk's components,
@@ -172,6 +173,12 @@ func (i *Instance) SignInURL(returnTo string) string {
 // SignUpURL is the page to sign up; see [Instance.SignInURL].
 func (i *Instance) SignUpURL(returnTo string) string {
 	return i.pageURL(SignUpPath, "/sign-up", returnTo)
+}
+
+// SessionTaskURL is the page where somebody whose session is pending does what
+// is left to do; see [Instance.SignInURL].
+func (i *Instance) SessionTaskURL(returnTo string) string {
+	return i.pageURL(SessionTaskPath, "/tasks", returnTo)
 }
 
 // CreateOrganizationURL is the page to create an organization; see

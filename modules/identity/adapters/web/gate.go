@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -33,7 +34,16 @@ func NewGate(auth *clerk.BrowserAuth, ended *identity.EndedSessions, instance *c
 	return &Gate{authenticate: auth.Authenticate, ended: ended, instance: instance, service: service, errors: errors}
 }
 
-var errSignedOut = fault.New(fault.Unauthenticated, "Sign in to go on.")
+var (
+	errSignedOut = fault.New(fault.Unauthenticated, "Sign in to go on.")
+	errPending   = fault.New(fault.Unauthenticated, "You are signed in, but something is left to do first, such as choosing a new password. Open the application in a browser.")
+)
+
+// pendingKey is that of the context of a request whose session does not count
+// yet: somebody who has a task left.
+type pendingKey struct{}
+
+func isPending(r *http.Request) bool { return r.Context().Value(pendingKey{}) != nil }
 
 // Authenticate puts the session of a request that is signed in into the
 // context, and lets one that is signed out pass, also by the end of its session
@@ -67,13 +77,17 @@ func (g *Gate) Authenticate(next http.Handler) http.Handler {
 			r = r.WithContext(ctx)
 		default:
 			httpserver.Annotate(r.Context(), slog.String("signed_out", string(decision.Reason)))
+			if decision.Reason == clerk.SessionPending {
+				r = r.WithContext(context.WithValue(r.Context(), pendingKey{}, true))
+			}
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
 // RequireSession refuses a request that is signed out: a person who opens a
-// page is led to the sign-in page and back, everybody else gets a 401.
+// page is led to the sign-in page, or to what is left to do after it, and back;
+// everybody else gets a 401.
 func (g *Gate) RequireSession(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := identity.SessionFromContext(r.Context()); ok {
@@ -81,11 +95,15 @@ func (g *Gate) RequireSession(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		way, refusal := signInPath, errSignedOut
+		if isPending(r) {
+			way, refusal = clerk.SessionTaskPath, errPending
+		}
 		if isNavigation(r) {
-			http.Redirect(w, r, signInPath+"?"+url.Values{returnParam: {returnTo(r)}}.Encode(), http.StatusSeeOther)
+			http.Redirect(w, r, way+"?"+url.Values{returnParam: {returnTo(r)}}.Encode(), http.StatusSeeOther)
 			return
 		}
-		g.refuse(w, r, errSignedOut)
+		g.refuse(w, r, refusal)
 	})
 }
 
@@ -183,7 +201,7 @@ func (g *Gate) addComponents(shell *web.Shell) {
 		PublishableKey: components.PublishableKey, ProxyURL: components.ProxyURL,
 		Script: components.Script, UIScript: components.UIScript,
 		Policy:     web.ComponentsPolicy(components.FrontendAPIOrigin, components.ScriptOrigin),
-		SignInPath: signInPath, SignUpPath: signUpPath, ProfilePath: clerk.ProfilePath,
+		SignInPath: signInPath, SessionTaskPath: clerk.SessionTaskPath, SignUpPath: signUpPath, ProfilePath: clerk.ProfilePath,
 		OrganizationsPath: clerk.OrganizationsPath, CreateOrganizationPath: clerk.CreateOrganizationPath,
 		OrganizationProfilePath: organizationProfilePath,
 	}

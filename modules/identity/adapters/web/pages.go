@@ -59,6 +59,7 @@ func (p *Pages) Public(r chi.Router) {
 		{signInPath, p.gate.instance.SignInURL, "/", "sign-in", "Sign in"},
 		{signUpPath, p.gate.instance.SignUpURL, welcomePath, "sign-up", "Sign up"},
 		{signOutPath, p.gate.instance.SignOutURL, "/", "sign-out", "Sign out"},
+		{clerk.SessionTaskPath, p.gate.instance.SessionTaskURL, "/", "session-task", "One more step"},
 	} {
 		if hasComponents {
 			pages.Get(way.path, p.component(way.component, way.title, way.back))

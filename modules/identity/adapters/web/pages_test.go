@@ -27,10 +27,11 @@ import (
 const origin = "http://localhost:3000"
 
 // The cookie that signs in holds an account's id and, after a "@", the id of the
-// active organization; these two mean something else.
+// active organization; these mean something else.
 const (
 	mustProveItself = "handshake"
 	withoutKeys     = "no-keys"
+	hasTaskLeft     = "pending"
 )
 
 func decide(r *http.Request) clerk.Decision {
@@ -43,6 +44,9 @@ func decide(r *http.Request) clerk.Decision {
 		return clerk.Decision{State: clerk.Handshake, Redirect: origin + "/__clerk/v1/client/handshake", Cookies: []string{"one=1", "two=2"}}
 	case withoutKeys:
 		return clerk.Decision{State: clerk.SignedOut, Err: fault.New(fault.Unavailable, "Nobody can sign in at the moment.")}
+	}
+	if cookie.Value == hasTaskLeft {
+		return clerk.Decision{State: clerk.SignedOut, Reason: clerk.SessionPending}
 	}
 	account, organization, _ := strings.Cut(cookie.Value, "@")
 	return clerk.Decision{State: clerk.SignedIn, Session: identity.Session{
@@ -256,6 +260,20 @@ func TestWaysToTheProvider(t *testing.T) {
 			expect(t, s.send("", "GET", page+given, nil), 303, origin+"/__clerk"+page+"?"+url.Values{"redirect_url": {origin + want}}.Encode())
 		}
 	}
+}
+
+// TestPendingSession: who has something left to do after signing in is led there
+// and back; a program is told that this is what is missing.
+func TestPendingSession(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.tell(t, organization("acme", ada))
+	way := "/sign-in/task?" + url.Values{"redirect_url": {"/acme/projects/x?q=1"}}.Encode()
+	expect(t, s.send(hasTaskLeft, "GET", "/acme/projects/x?q=1", nil), 303, way)
+	expect(t, s.send("", "GET", way, nil), 303, origin+"/__clerk/tasks?"+url.Values{"redirect_url": {origin + "/acme/projects/x?q=1"}}.Encode())
+	expect(t, s.send("", "GET", "/sign-in/task?redirect_url=//evil.example", nil), 303, origin+"/__clerk/tasks?"+url.Values{"redirect_url": {origin + "/"}}.Encode())
+	contains(t, expect(t, s.send(hasTaskLeft, "GET", "/acme/projects/x", nil, "HX-Request", "true"), 401, ""), "something is left to do first")
+	contains(t, expect(t, s.send("", "GET", "/acme/projects/x", nil, "HX-Request", "true"), 401, ""), "-something is left to do first")
 }
 
 func TestHandshake(t *testing.T) {
@@ -476,7 +494,7 @@ func TestShell(t *testing.T) {
 	body := expect(t, s.send(ada, "GET", "/zebra/projects/x", nil), 200, "")
 	for _, want := range []string{
 		`href="/acme/dashboard"`, `href="/zebra/dashboard"`, "ada@example.com", "Owner", "/__clerk/sign-out", "/__clerk/create-organization",
-		"/__clerk/v1/client/sessions/sess_1/tokens", `href="/zebra/projects" aria-current="page"`,
+		"/__clerk/v1/client/sessions/sess_1/tokens", `href="/zebra/projects" title="Projects" aria-current="page"`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the layout lacks %q", want)
@@ -501,6 +519,7 @@ func TestComponents(t *testing.T) {
 		"/sign-in?redirect_url=%2Facme%2Fprojects": {"", `data-component="sign-in" data-return-to="/acme/projects"`},
 		"/sign-in?redirect_url=%2F%2Fevil.example": {"", `data-component="sign-in" data-return-to="/"`},
 		"/sign-up":                {"", `data-component="sign-up" data-return-to="/onboarding"`},
+		"/sign-in/task":           {"", `data-component="session-task" data-return-to="/"`},
 		"/sign-out":               {ada, `data-component="sign-out"`},
 		"/account":                {ada, `data-component="user-profile"`},
 		"/organizations":          {ada, `data-component="organization-list"`},

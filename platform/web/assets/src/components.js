@@ -4,11 +4,23 @@
 
 const options = document.getElementById("components")?.dataset ?? {};
 
+// Where whoever has something left to do after signing in does it, and comes back
+// from to where this page leads.
+const returnTo = document.querySelector("[data-return-to]")?.dataset.returnTo ?? location.pathname + location.search;
+const taskUrl = `${options.sessionTask}?${new URLSearchParams({ redirect_url: returnTo })}`;
+
 const switcher = {
   hidePersonal: true,
   afterSelectOrganizationUrl: "/",
   afterCreateOrganizationUrl: "/onboarding",
   afterLeaveOrganizationUrl: options.organizations,
+};
+
+// What somebody may have to do after signing in, before the session counts.
+const mountTask = {
+  "choose-organization": (clerk, node, props) => clerk.mountTaskChooseOrganization(node, props),
+  "reset-password": (clerk, node, props) => clerk.mountTaskResetPassword(node, props),
+  "setup-mfa": (clerk, node, props) => clerk.mountTaskSetupMFA(node, props),
 };
 
 const draw = {
@@ -30,6 +42,13 @@ const draw = {
   "create-organization": (clerk, node, { returnTo }) => clerk.mountCreateOrganization(node, { afterCreateOrganizationUrl: returnTo }),
   "organization-profile": (clerk, node) => clerk.mountOrganizationProfile(node, { routing: "hash", ...switcher }),
   "user-profile": (clerk, node) => clerk.mountUserProfile(node, { routing: "hash" }),
+  "session-task": async (clerk, node, { returnTo }) => {
+    const task = clerk.session?.currentTask?.key;
+    if (task in mountTask) return mountTask[task](clerk, node, { redirectUrlComplete: returnTo });
+    // Nothing is left to do. The cookie may still be that of before.
+    if (clerk.session) await clerk.session.getToken({ skipCache: true });
+    location.replace(clerk.session ? returnTo : `${options.signIn}?redirect_url=${encodeURIComponent(returnTo)}`);
+  },
   "sign-out": (clerk, node) => {
     const button = Object.assign(document.createElement("button"), { type: "button", className: "btn", textContent: "Sign out" });
     button.addEventListener("click", () => clerk.signOut({ redirectUrl: "/" }));
@@ -42,13 +61,11 @@ function fill(clerk) {
     node.dataset.drawn = "";
     const fallback = [...node.childNodes];
     node.replaceChildren();
-    try {
-      draw[node.dataset.component](clerk, node, node.dataset);
-    } catch (error) {
+    (async () => draw[node.dataset.component](clerk, node, node.dataset))().catch((error) => {
       node.replaceChildren(...fallback);
       fail();
       console.error(error);
-    }
+    });
   }
 }
 
@@ -67,6 +84,7 @@ async function start() {
     await clerk.load({
       ui: { ClerkUI }, telemetry: false,
       signInUrl: options.signIn, signUpUrl: options.signUp, afterSignOutUrl: "/",
+      taskUrls: Object.fromEntries(Object.keys(mountTask).map((task) => [task, taskUrl])),
     });
     // The page's path names the tenant; the session follows it.
     const { organization } = options;
