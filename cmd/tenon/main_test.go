@@ -24,28 +24,36 @@ func execute(t testing.TB, environ []string, args ...string) (code int, stdout, 
 
 func TestCommandLinesThatAreWrong(t *testing.T) {
 	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
 	for name, c := range map[string]struct {
 		environ []string
 		args    []string
 		want    string
 	}{
-		"an unknown command":             {nil, []string{"deploy"}, "deploy"},
-		"an unknown command of migrate":  {nil, []string{"migrate", "sideways"}, "sideways"},
-		"an unknown flag":                {nil, []string{"dev", "--fast"}, "--help"},
-		"an argument that nobody wants":  {nil, []string{"dev", "now"}, "takes no argument"},
-		"an address without a port":      {nil, []string{"dev", "--addr", "localhost"}, "HOST:PORT"},
-		"a port that is none":            {nil, []string{"dev", "--addr", "localhost:99999"}, "port is not valid"},
-		"an address for everybody":       {nil, []string{"dev", "--addr", "0.0.0.0:3000"}, "loopback"},
-		"another machine":                {nil, []string{"dev", "--addr", "192.0.2.1:3000"}, "loopback"},
-		"a reset of somebody's database": {[]string{"DATABASE_URL=postgres://u@localhost/db"}, []string{"dev", "--addr", "localhost:0", "--reset"}, "never deleted"},
-		"two databases":                  {[]string{"DATABASE_URL=postgres://u@localhost/db"}, []string{"dev", "--addr", "localhost:0", "--data", "x"}, "one or the other"},
-		"a log level that is none":       {[]string{"LOG_LEVEL=loud"}, []string{"dev"}, "LOG_LEVEL"},
-		"a log format that is none":      {[]string{"LOG_FORMAT=xml"}, []string{"dev"}, "LOG_FORMAT"},
-		"a diff without a name":          {nil, []string{"migrate", "diff"}, "add_phone"},
-		"a folder without migrations":    {nil, []string{"migrate", "validate", "--dir", "nowhere"}, "--dir"},
-		"a target that is none":          {nil, []string{"migrate", "new", "--target", "private", "x"}, "public or tenant"},
-		"no workers":                     {nil, []string{"migrate", "up", "--workers", "0"}, "1 or more"},
-		"a database URL that is none":    {[]string{"DATABASE_URL=mysql://x/y"}, []string{"migrate", "up"}, "DATABASE_URL"},
+		"an unknown command":               {nil, []string{"deploy"}, "deploy"},
+		"an unknown command of migrate":    {nil, []string{"migrate", "sideways"}, "sideways"},
+		"an unknown flag":                  {nil, []string{"dev", "--fast"}, "--help"},
+		"an argument that nobody wants":    {nil, []string{"dev", "now"}, "takes no argument"},
+		"an address without a port":        {nil, []string{"dev", "--addr", "localhost"}, "HOST:PORT"},
+		"a port that is none":              {nil, []string{"dev", "--addr", "localhost:99999"}, "port is not valid"},
+		"an address for everybody":         {nil, []string{"dev", "--addr", "0.0.0.0:3000"}, "loopback"},
+		"another machine":                  {nil, []string{"dev", "--addr", "192.0.2.1:3000"}, "loopback"},
+		"a reset of somebody's database":   {[]string{"DATABASE_URL=postgres://u@localhost/db"}, []string{"dev", "--addr", "localhost:0", "--reset"}, "never deleted"},
+		"two databases":                    {[]string{"DATABASE_URL=postgres://u@localhost/db"}, []string{"dev", "--addr", "localhost:0", "--data", "x"}, "one or the other"},
+		"a log level that is none":         {[]string{"LOG_LEVEL=loud"}, []string{"dev"}, "LOG_LEVEL"},
+		"a log format that is none":        {[]string{"LOG_FORMAT=xml"}, []string{"dev"}, "LOG_FORMAT"},
+		"a diff without a name":            {nil, []string{"migrate", "diff"}, "add_phone"},
+		"a folder without migrations":      {nil, []string{"migrate", "validate", "--dir", "nowhere"}, "--dir"},
+		"a target that is none":            {nil, []string{"migrate", "new", "--target", "private", "x"}, "public or tenant"},
+		"no workers":                       {nil, []string{"migrate", "up", "--workers", "0"}, "1 or more"},
+		"a certificate that is not there":  {[]string{"DATABASE_URL=postgres://x@y/z?sslmode=verify-full&sslrootcert=/nowhere/ca.pem"}, []string{"migrate", "up"}, "tenon: DATABASE_URL: database: sslrootcert: open /nowhere/ca.pem: no such file or directory"},
+		"a port that is taken":             {[]string{"DATABASE_URL=postgres://x@127.0.0.1:1/z"}, []string{"dev", "--addr", taken.Addr().String()}, "tenon: --addr: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
+		"an emulator's port that is taken": {nil, []string{"clerk-emulator", "--addr", taken.Addr().String()}, "tenon: --addr: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
+		"a database URL that is none":      {[]string{"DATABASE_URL=mysql://x/y"}, []string{"migrate", "up"}, "DATABASE_URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
