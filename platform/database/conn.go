@@ -387,10 +387,10 @@ func (r *rows) all() (driver.Rows, error) {
 	all := &committedRows{columns: slices.Clone(r.Columns())}
 	for {
 		values := make([]driver.Value, len(all.columns))
-		switch err := r.Next(values); err { //nolint:errorlint // as in Next
+		switch err := r.Next(values); err {
 		case nil:
 			all.rows = append(all.rows, values)
-		case io.EOF:
+		case io.EOF: //nolint:errorlint // as in Next
 			return all, r.Close()
 		default:
 			return nil, errors.Join(err, r.Close())
