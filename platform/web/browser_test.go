@@ -335,9 +335,13 @@ func TestInteraction(t *testing.T) {
 		for _, violation := range browsertest.Violations(t, ctx) {
 			t.Error(violation)
 		}
-		browsertest.Do(t, ctx, click(".sidebar-footer summary"))
+		browsertest.Do(t, ctx, click(".sidebar-header summary"))
+		browsertest.Eventually(t, ctx, `(() => {
+			const last = [...document.querySelectorAll(".sidebar-header .menu-item")].at(-1), at = last.getBoundingClientRect();
+			return last.contains(document.elementFromPoint(at.right - 9, at.top + 9));
+		})()`)
 		browsertest.Screenshot(t, ctx, "interaction-folded")
-		browsertest.Do(t, ctx, click(".sidebar-footer summary"))
+		browsertest.Do(t, ctx, click(".sidebar-header summary"))
 		browsertest.Eventually(t, ctx, `fetch("/acme/dashboard").then(r => r.text()).then(html => window.kept = html.includes('data-sidebar="folded"')) && window.kept`)
 		browsertest.Evaluate[chromedp.Void](t, ctx, `document.activeElement.blur()`)
 		browsertest.Do(t, ctx, chromedp.KeyEvent("["))

@@ -68,4 +68,7 @@ document.addEventListener("change", ({ target }) => {
     // Storage is forbidden: nothing can be kept.
   }
 });
+if (/^(Mac|iP)/.test(navigator.platform)) {
+  for (const key of document.querySelectorAll("[data-mac]")) key.textContent = key.dataset.mac;
+}
 document.querySelectorAll("[data-shortcuts-switch]").forEach((box) => { box.checked = !isOff(); });
