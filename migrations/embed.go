@@ -29,9 +29,9 @@ var (
 // the migration that the code begins to rely on.
 const OldestTenant = "20261126192714"
 
-// AppendOnly are the tables of a tenant's schema in which the tenant's role may add
-// and read rows, and not change or remove them.
-var AppendOnly = []string{"audit_log", "audit_anchors"}
+// ReadOnly are the tables of a tenant's schema that the tenant's role may read and not
+// write.
+var ReadOnly = []string{"audit_log", "audit_anchors"}
 
 // The desired states, as SQL without a schema's name.
 var (

@@ -161,7 +161,7 @@ func newEngine(db *database.DB, roles migrate.Roles, options ...migrate.Option) 
 		return nil, fmt.Errorf("tenant: %w", err)
 	}
 	return migrate.New(db, public, tenants, append(options,
-		migrate.WithOldest(migrations.OldestTenant), migrate.WithRoles(roles), migrate.WithAppendOnly(migrations.AppendOnly...))...), nil
+		migrate.WithOldest(migrations.OldestTenant), migrate.WithRoles(roles), migrate.WithReadOnly(migrations.ReadOnly...))...), nil
 }
 
 // newOperatorEngine is newEngine for a command, with what TENANT_ROLES says.

@@ -14,7 +14,5 @@ DROP TABLE "audit_log";
 DROP TABLE "audit_anchors";
 -- reverse: create function "audit_guard"
 DROP FUNCTION "audit_guard"();
--- reverse: create function "audit_seal"
-DROP FUNCTION "audit_seal"();
 -- reverse: create function "audit_change"
 DROP FUNCTION "audit_change"();

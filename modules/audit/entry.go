@@ -83,7 +83,7 @@ type Hash [sha256.Size]byte
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
 // HashAfter returns what the entry's hash has to be behind the one before, which is
-// nil for the first of all. It is what audit_seal in migrations/schema/tenant.sql
+// nil for the first of all. It is what audit_append in migrations/schema/public.sql
 // computes: SHA-256 over the hash before and the fields in their order, each with its
 // length in bytes in front, times in microseconds since 1970.
 func (e Entry) HashAfter(before *Hash) Hash {

@@ -11,6 +11,9 @@ import (
 // when it signs, of the 32 bytes of the public half when it only verifies.
 var keyEncoding = base64.StdEncoding.Strict()
 
+// keyLength is that of a key as it is written: the decoder would skip line breaks.
+const keyLength = 44
+
 var errKey = errors.New("audit: want base64 of 32 bytes, as `tenon audit key` prints it")
 
 // NewKey returns a key that signs, and how it is written.
@@ -23,7 +26,7 @@ func NewKey() (key ed25519.PrivateKey, text string) {
 // ParseKey reads a key that signs. The error does not repeat it.
 func ParseKey(text string) (ed25519.PrivateKey, error) {
 	seed, err := keyEncoding.DecodeString(text)
-	if err != nil || len(seed) != ed25519.SeedSize {
+	if err != nil || len(text) != keyLength || len(seed) != ed25519.SeedSize {
 		return nil, errKey
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
@@ -32,7 +35,7 @@ func ParseKey(text string) (ed25519.PrivateKey, error) {
 // ParsePublicKey reads a key that verifies.
 func ParsePublicKey(text string) (ed25519.PublicKey, error) {
 	key, err := keyEncoding.DecodeString(text)
-	if err != nil || len(key) != ed25519.PublicKeySize {
+	if err != nil || len(text) != keyLength || len(key) != ed25519.PublicKeySize {
 		return nil, errKey
 	}
 	return key, nil

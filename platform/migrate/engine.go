@@ -28,10 +28,10 @@ type Engine struct {
 	oldest string
 	// directURL leads to PostgreSQL without a pooler; "" when nobody said.
 	directURL string
-	// roles says who gets a role of their own, and appendOnly are the tables in
+	// roles says who gets a role of their own, and readOnly are the tables in
 	// which that may change nothing.
-	roles      Roles
-	appendOnly []string
+	roles    Roles
+	readOnly []string
 	// separately says that each statement is a message of its own; nil until the
 	// database was asked.
 	separately atomic.Pointer[bool]
@@ -191,7 +191,7 @@ func (e *Engine) Provision(ctx context.Context, schema tenant.Schema) error {
 		return fault.Wrap("provision role", err)
 	}
 	var fingerprint string
-	statements := slices.Concat([]string{`CREATE SCHEMA "` + schema.String() + `"`}, role.defaults(), e.provision, role.restrictions(e.appendOnly))
+	statements := slices.Concat([]string{`CREATE SCHEMA "` + schema.String() + `"`}, role.defaults(), e.provision, role.restrictions(e.readOnly))
 	err = e.sendFor(tenant.NewContext(ctx, schema), statements, final, &fingerprint)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

@@ -28,9 +28,8 @@ const (
 // WithRoles says which tenants get a role; without it, none does.
 func WithRoles(roles Roles) Option { return func(e *Engine) { e.roles = roles } }
 
-// WithAppendOnly names tables of a tenant's schema in which its role may add and
-// read rows, and not change or remove them.
-func WithAppendOnly(tables ...string) Option { return func(e *Engine) { e.appendOnly = tables } }
+// WithReadOnly names tables of a tenant's schema that its role may read and not write.
+func WithReadOnly(tables ...string) Option { return func(e *Engine) { e.readOnly = tables } }
 
 // A role that is made, and one that is dropped, makes each connection build the list
 // of the login's roles anew before its next statement. The time for that was
@@ -165,14 +164,14 @@ func (r role) existing() []string {
 }
 
 // restrictions take back what a role has no business to do.
-func (r role) restrictions(appendOnly []string) []string {
+func (r role) restrictions(readOnly []string) []string {
 	if r.name == "" {
 		return nil
 	}
-	return append([]string{`REVOKE ALL ON "` + r.schema + `"._migrations FROM "` + r.name + `"`}, protect(r.name, r.schema, appendOnly)...)
+	return append([]string{`REVOKE ALL ON "` + r.schema + `"._migrations FROM "` + r.name + `"`}, protect(r.name, r.schema, readOnly)...)
 }
 
-// protect makes those of the tables that exist append-only for a role, if that
+// protect makes those of the tables that exist read-only for a role, if that
 // exists.
 func protect(role, schema string, tables []string) []string {
 	if len(tables) == 0 {
@@ -185,24 +184,24 @@ func protect(role, schema string, tables []string) []string {
 	return []string{`DO $protect$ DECLARE relation name; BEGIN
 FOR relation IN SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, pg_roles r
   WHERE n.nspname = ` + literal(schema) + ` AND c.relname IN (` + strings.Join(names, ", ") + `) AND c.relkind IN ('r', 'p') AND r.rolname = ` + literal(role) + ` LOOP
-  EXECUTE format('REVOKE UPDATE, DELETE ON %I.%I FROM %I', ` + literal(schema) + `, relation, ` + literal(role) + `);
+  EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON %I.%I FROM %I', ` + literal(schema) + `, relation, ` + literal(role) + `);
 END LOOP; END $protect$`}
 }
 
 var createTable = regexp.MustCompile(`(?is)^` + blank + `*CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?` + identifier)
 
-// protection is what follows when statements create append-only tables in a schema
+// protection is what follows when statements create read-only tables in a schema
 // whose role is given everything by default. database is asked only then.
 func (e *Engine) protection(ctx context.Context, schema tenant.Schema, statements []string) ([]string, error) {
 	creates := slices.ContainsFunc(statements, func(statement string) bool {
 		match := createTable.FindStringSubmatch(statement)
-		return match != nil && slices.Contains(e.appendOnly, unquote(match[1]))
+		return match != nil && slices.Contains(e.readOnly, unquote(match[1]))
 	})
 	if !creates {
 		return nil, nil
 	}
 	report, err := e.server(ctx)
-	return protect(database.RoleName(report.Database, schema), schema.String(), e.appendOnly), err
+	return protect(database.RoleName(report.Database, schema), schema.String(), e.readOnly), err
 }
 
 // rolesBatch is how many roles are made in one transaction.
@@ -230,7 +229,7 @@ type RolesResult struct {
 // may not make roles.
 func (e *Engine) CreateRoles(ctx context.Context, options RolesOptions) (result RolesResult, err error) {
 	return e.eachRole(ctx, options, func(ctx context.Context, r role) error {
-		return e.send(ctx, e.db.Owner(), slices.Concat([]string{lock(tenant.MustParse(r.schema))}, r.defaults(), r.existing(), r.restrictions(e.appendOnly)))
+		return e.send(ctx, e.db.Owner(), slices.Concat([]string{lock(tenant.MustParse(r.schema))}, r.defaults(), r.existing(), r.restrictions(e.readOnly)))
 	})
 }
 

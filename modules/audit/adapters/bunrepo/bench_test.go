@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tenonhq/tenon/platform/database"
-	"github.com/tenonhq/tenon/platform/database/databasetest"
 	"github.com/tenonhq/tenon/platform/tenant"
 )
 
@@ -14,7 +13,7 @@ import (
 // with the trigger and in one without, turn by turn; "audited/bare" is the ratio of
 // the times.
 func BenchmarkChange(b *testing.B) {
-	db := databasetest.New(b)
+	db := newDB(b)
 	bare, audited := benchTenant(b, db), benchTenant(b, db)
 	if _, err := db.Owner().ExecContext(bare, `ALTER TABLE projects DISABLE TRIGGER projects_audit`); err != nil {
 		b.Fatal(err)

@@ -26,6 +26,16 @@ import (
 
 var tenants atomic.Int64
 
+// newDB returns a database with the tables and functions that all tenants share.
+func newDB(t testing.TB) *database.DB {
+	t.Helper()
+	db := databasetest.New(t)
+	if _, err := db.Registry().ExecContext(t.Context(), migrations.PublicSchema); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
 func newTenant(t testing.TB, db *database.DB) tenant.Schema {
 	t.Helper()
 	schema := tenant.MustParse(fmt.Sprintf("tenant_%d", tenants.Add(1)))
@@ -35,7 +45,7 @@ func newTenant(t testing.TB, db *database.DB) tenant.Schema {
 
 func TestLog(t *testing.T) {
 	t.Parallel()
-	db := databasetest.New(t)
+	db := newDB(t)
 	audittest.Run(t, func(t *testing.T) audittest.Fixture {
 		return audittest.Fixture{Log: bunrepo.NewLog(db), A: newTenant(t, db), B: newTenant(t, db)}
 	})
@@ -50,7 +60,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) fixture {
 	t.Helper()
-	db := databasetest.New(t)
+	db := newDB(t)
 	return fixture{db, bunrepo.NewLog(db), tenant.NewContext(t.Context(), newTenant(t, db))}
 }
 

@@ -23,6 +23,16 @@ const users = `INSERT INTO users (id, role) VALUES ('` + projectstest.Ada + `', 
 
 var tenants atomic.Int64
 
+// newDB returns a database with the tables and functions that all tenants share.
+func newDB(t testing.TB) *database.DB {
+	t.Helper()
+	db := databasetest.New(t)
+	if _, err := db.Registry().ExecContext(t.Context(), migrations.PublicSchema); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
 // newTenant creates a schema with the tables that the product has.
 func newTenant(t testing.TB, db *database.DB) tenant.Schema {
 	t.Helper()
@@ -33,7 +43,7 @@ func newTenant(t testing.TB, db *database.DB) tenant.Schema {
 
 func TestRepository(t *testing.T) {
 	t.Parallel()
-	db := databasetest.New(t)
+	db := newDB(t)
 	projectstest.RunRepository(t, func(t *testing.T) projectstest.Fixture {
 		return projectstest.Fixture{Repository: bunrepo.NewRepository(db), A: newTenant(t, db), B: newTenant(t, db)}
 	})
@@ -42,7 +52,7 @@ func TestRepository(t *testing.T) {
 func TestIsolation(t *testing.T) {
 	t.Parallel()
 	databasetest.RunIsolation(t, func(t *testing.T) databasetest.Isolation {
-		db := databasetest.New(t)
+		db := newDB(t)
 		repository := bunrepo.NewRepository(db)
 		everything := projects.Scope{All: true}
 		return databasetest.Isolation{
@@ -70,7 +80,7 @@ func TestIsolation(t *testing.T) {
 // somebody's transaction rests on.
 func TestAConflictLeavesTheTransactionWhole(t *testing.T) {
 	t.Parallel()
-	db := databasetest.New(t)
+	db := newDB(t)
 	service := projects.NewService(bunrepo.NewRepository(db))
 	ctx := tenant.NewContext(t.Context(), newTenant(t, db))
 	ada := projectstest.Actor(projectstest.Ada, "member")
@@ -93,7 +103,7 @@ func TestAConflictLeavesTheTransactionWhole(t *testing.T) {
 
 func TestManyAtOnceGetSlugsOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	db := databasetest.New(t)
+	db := newDB(t)
 	service := projects.NewService(bunrepo.NewRepository(db))
 	ctx := tenant.NewContext(t.Context(), newTenant(t, db))
 	ada := projectstest.Actor(projectstest.Ada, "member")
@@ -113,7 +123,7 @@ func TestManyAtOnceGetSlugsOfTheirOwn(t *testing.T) {
 // all of them the same time.
 func TestProjectsOfOneMomentArePaged(t *testing.T) {
 	t.Parallel()
-	db := databasetest.New(t)
+	db := newDB(t)
 	repository := bunrepo.NewRepository(db)
 	ctx := tenant.NewContext(t.Context(), newTenant(t, db))
 	var want []string
@@ -152,7 +162,7 @@ func TestProjectsOfOneMomentArePaged(t *testing.T) {
 
 // BenchmarkList reads the first page of 1,000 projects as a member sees it.
 func BenchmarkList(b *testing.B) {
-	db := databasetest.New(b)
+	db := newDB(b)
 	service := projects.NewService(bunrepo.NewRepository(db))
 	ctx := tenant.NewContext(b.Context(), newTenant(b, db))
 	ada := projectstest.Actor(projectstest.Ada, "member")
