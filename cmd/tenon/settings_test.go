@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -21,6 +22,21 @@ func TestSettingsInTheBrowser(t *testing.T) {
 	ada.click(t, `[aria-label="Sign in as `+demo[0].people[0].email+`"]`)
 	ada.at(t, "/acme/settings")
 	ada.look(t, "settings")
+	organization, err := p.organizations.Get(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.PostForm(p.URL+"/__clerk/organizations", url.Values{
+		"organization_id": {organization.ID}, "name": {"acme.example"}, "enrollment_mode": {"automatic_suggestion"}, "verified": {"on"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	ada.click(t, `main a[href="/acme/settings/sign-in"]`)
+	ada.says(t, "acme.example")
+	ada.lookTwice(t, "settings-sign-in")
+	ada.open(t, "/acme/settings")
 
 	ada.fill(t, map[string]string{"name": "Acme <b>Sons</b>", "slug": demo[1].slug})
 	ada.click(t, `#settings button[type="submit"]`)

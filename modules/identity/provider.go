@@ -33,6 +33,9 @@ type Provider interface {
 	// that another organization has, and Invalid with a field for a name or slug
 	// that the provider does not accept.
 	UpdateOrganization(ctx context.Context, organizationID string, change SettingsChange) (Organization, error)
+	// Domains returns the domains that the organization claims, by name. It is
+	// NotFound for an organization that is not there.
+	Domains(ctx context.Context, organizationID string) ([]Domain, error)
 	// DeleteOrganization ends an organization and with it every membership.
 	// It is NotFound when it was ended already.
 	DeleteOrganization(ctx context.Context, organizationID string) error

@@ -176,3 +176,32 @@ func (s *Settings) Delete(ctx context.Context, access Access, confirmation strin
 	ended := Organization{ID: access.Tenant.ID, CreatedAt: now, UpdatedAt: now, DeletedAt: now}
 	return fault.Wrap("delete organization", s.sync.Apply(ctx, Observation{Organizations: []Organization{ended}}))
 }
+
+// Domain is one that an organization claims at the provider.
+type Domain struct {
+	Name string
+	// Verified is whether the provider believes it.
+	Verified   bool
+	Enrollment Enrollment
+}
+
+// Enrollment is how somebody with an address of a domain gets into its
+// organization.
+type Enrollment string
+
+// The ways in. A way that is not known here is none by itself.
+const (
+	EnrollByHand       Enrollment = "by hand"
+	EnrollByInvitation Enrollment = "by invitation"
+	EnrollBySuggestion Enrollment = "by suggestion"
+)
+
+// Domains returns the domains that the organization claims, by name. They are
+// the provider's and not kept here. Errors: [ErrForbidden], and the provider's.
+func (s *Settings) Domains(ctx context.Context, access Access) ([]Domain, error) {
+	if err := s.Authorize(access.Actor()); err != nil {
+		return nil, err
+	}
+	domains, err := s.provider.Domains(ctx, access.Tenant.ID)
+	return domains, fault.Wrap("list domains", err)
+}

@@ -82,6 +82,9 @@ func (e *Emulator) Backend() http.Handler {
 		"POST /v1/organization_roles":                                           e.postRole,
 		"PATCH /v1/organization_roles/{role}":                                   e.patchRole,
 		"DELETE /v1/organization_roles/{role}":                                  e.removeRole,
+		"POST /v1/organizations/{organization}/domains":                         e.postDomain,
+		"PATCH /v1/organizations/{organization}/domains/{domain}":               e.patchDomain,
+		"DELETE /v1/organizations/{organization}/domains/{domain}":              e.removeDomain,
 		"POST /v1/sessions":                                                     e.postSession,
 		"POST /v1/sessions/{session}/revoke":                                    e.postRevokeSession,
 	} {
@@ -1162,15 +1165,6 @@ func (e *Emulator) postRevokeInvitation(c *call, t *tx) (any, error) {
 		return nil, err
 	}
 	return t.invitationResource(i, t.publicURL), nil
-}
-
-// listDomains answers that an organization has none: verifying a domain needs a
-// mail server that nobody has here.
-func (e *Emulator) listDomains(c *call) (any, error) {
-	if _, err := c.organization(); err != nil {
-		return nil, err
-	}
-	return listResource[struct{}]{Data: []struct{}{}}, nil
 }
 
 func (e *Emulator) listSessions(c *call) (any, error) {

@@ -376,6 +376,11 @@ func (t *tx) deleteOrganization(o *organization) error {
 			delete(t.Invitations, id)
 		}
 	}
+	for id, d := range t.Domains {
+		if d.OrganizationID == o.ID {
+			delete(t.Domains, id)
+		}
+	}
 	delete(t.Organizations, o.ID)
 	return t.emit("organization.deleted", deletedResource{Object: "organization", ID: o.ID, Slug: o.Slug, Deleted: true})
 }

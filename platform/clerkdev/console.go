@@ -30,6 +30,7 @@ func (e *Emulator) mountConsole(mux *http.ServeMux) {
 		"POST /people/totp":   e.postTOTP,
 		"POST /people/task":   e.postSetTask,
 		"GET /organizations":  e.showOrganizations,
+		"POST /organizations": e.postConsoleDomain,
 		"GET /roles":          e.showRoles,
 		"POST /roles":         e.postConsoleRole,
 		"POST /roles/delete":  e.postDeleteRole,
@@ -262,22 +263,49 @@ func (e *Emulator) postSetTask(w http.ResponseWriter, r *http.Request) error {
 type consoleOrganization struct {
 	id, name, slug       string
 	members, invitations int64
+	domains              []*domain
 	createdAt            time.Time
 }
 
+// postConsoleDomain gives an organization a domain.
+func (e *Emulator) postConsoleDomain(w http.ResponseWriter, r *http.Request) error {
+	name := strings.ToLower(strings.TrimSpace(r.PostForm.Get("name")))
+	err := e.update(senderOf(r.RemoteAddr, r.UserAgent()), func(t *tx) error {
+		o := t.Organizations[r.PostForm.Get("organization_id")]
+		if o == nil {
+			return errNotFound("organization")
+		}
+		_, err := t.createDomain(o, domain{Name: name, Enrollment: r.PostForm.Get("enrollment_mode"), Verified: r.PostForm.Has("verified")})
+		return err
+	})
+	if known, ok := errors.AsType[*apiError](err); ok && known.param != "" {
+		shown, _ := formFault(err)
+		return e.renderOrganizations(w, r, http.StatusUnprocessableEntity, shown)
+	}
+	if err != nil {
+		return err
+	}
+	web.Redirect(w, r, mountPath+"/organizations", &web.Flash{Kind: ui.Success, Message: "The domain " + name + " was added."})
+	return nil
+}
+
 func (e *Emulator) showOrganizations(w http.ResponseWriter, r *http.Request) error {
+	return e.renderOrganizations(w, r, http.StatusOK, nil)
+}
+
+func (e *Emulator) renderOrganizations(w http.ResponseWriter, r *http.Request, status int, refused *fault.Error) error {
 	var organizations []consoleOrganization
 	e.view(func(s *state) {
 		for _, o := range s.Organizations {
 			organizations = append(organizations, consoleOrganization{
-				o.ID, o.Name, o.Slug, s.memberCount(o.ID), s.pendingInvitationCount(o.ID), time.UnixMilli(o.CreatedAt),
+				o.ID, o.Name, o.Slug, s.memberCount(o.ID), s.pendingInvitationCount(o.ID), s.domainsOf(o.ID), time.UnixMilli(o.CreatedAt),
 			})
 		}
 	})
 	slices.SortFunc(organizations, func(a, b consoleOrganization) int { return b.createdAt.Compare(a.createdAt) })
 	total := len(organizations)
 	organizations = organizations[:min(total, consoleList)]
-	return web.Render(w, r, http.StatusOK, "Organizations", organizationsPage(organizations, newestOf(len(organizations), total)))
+	return web.Render(w, r, status, "Organizations", organizationsPage(organizations, newestOf(len(organizations), total), r.PostForm, refused))
 }
 
 // consoleRole is one row of the page of roles.

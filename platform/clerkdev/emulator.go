@@ -129,7 +129,7 @@ func (e *Emulator) load() error {
 		e.keys[pair.ID] = key
 		return e.save()
 	}
-	e.state.identifyRoles()
+	e.state.upgrade()
 	for _, pair := range e.state.Keys {
 		key, err := pair.parse()
 		if err != nil {

@@ -45,8 +45,11 @@ func (e *Emulator) ensureRole(r Role) (err error) {
 	return e.DefineRole(r.Key, r.Name, r.Permissions...)
 }
 
-// identifyRoles gives an id to each role that an older state file has without.
-func (s *state) identifyRoles() {
+// upgrade adds what an older state file does not have: domains, and ids of roles.
+func (s *state) upgrade() {
+	if s.Domains == nil {
+		s.Domains = map[string]*domain{}
+	}
 	for key, r := range s.Roles {
 		if r.ID == "" {
 			changed := *r

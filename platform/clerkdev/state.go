@@ -41,6 +41,7 @@ type state struct {
 	Organizations map[string]*organization `json:"organizations"`
 	Memberships   map[string]*membership   `json:"memberships"`
 	Invitations   map[string]*invitation   `json:"invitations"`
+	Domains       map[string]*domain       `json:"domains"`
 	Sessions      map[string]*session      `json:"sessions"`
 	Clients       map[string]*client       `json:"clients"`
 	Roles         map[string]*role         `json:"roles"`
@@ -133,6 +134,17 @@ type invitation struct {
 	UpdatedAt       int64           `json:"updated_at"`
 }
 
+// domain is one of an organization's.
+type domain struct {
+	ID             string `json:"id"`
+	OrganizationID string `json:"organization_id"`
+	Name           string `json:"name"`
+	Enrollment     string `json:"enrollment_mode"`
+	Verified       bool   `json:"verified,omitempty"`
+	CreatedAt      int64  `json:"created_at"`
+	UpdatedAt      int64  `json:"updated_at"`
+}
+
 type session struct {
 	ID             string `json:"id"`
 	ClientID       string `json:"client_id"`
@@ -178,6 +190,7 @@ func newState() *state {
 		Organizations: map[string]*organization{},
 		Memberships:   map[string]*membership{},
 		Invitations:   map[string]*invitation{},
+		Domains:       map[string]*domain{},
 		Sessions:      map[string]*session{},
 		Clients:       map[string]*client{},
 		Roles: map[string]*role{
@@ -254,6 +267,11 @@ func (s *state) check() error {
 	for id, i := range s.Invitations {
 		if i == nil || i.ID != id || s.Organizations[i.OrganizationID] == nil {
 			return fmt.Errorf("invitation %q is not whole", id)
+		}
+	}
+	for id, d := range s.Domains {
+		if d == nil || d.ID != id || s.Organizations[d.OrganizationID] == nil {
+			return fmt.Errorf("domain %q is not whole", id)
 		}
 	}
 	for id, v := range s.Sessions {

@@ -88,9 +88,14 @@ func (w ProviderWorld) walked(t *testing.T) {
 		t.Errorf("nobody was asked for: %+v, %v", nobody, err)
 	}
 
+	if domains, err := w.Domains(t.Context(), w.OrganizationID); err != nil || len(domains) != 0 {
+		t.Errorf("domains of who claims none: %+v, %v", domains, err)
+	}
+
 	_, err1 := w.ObserveOrganization(t.Context(), "org_none")
 	_, err2 := w.ObserveMembers(t.Context(), "org_none")
-	for _, err := range []error{err1, err2} {
+	_, err3 := w.Domains(t.Context(), "org_none")
+	for _, err := range []error{err1, err2, err3} {
 		if !fault.Is(err, fault.NotFound) {
 			t.Errorf("no such organization: %v", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,33 @@ func TestInvitationsReadEveryPage(t *testing.T) {
 	}
 	if len(api.requests) != 2 || !strings.Contains(api.requests[1], "offset=2") || !strings.Contains(api.requests[1], "status=pending") {
 		t.Errorf("asked %q", api.requests)
+	}
+}
+
+// TestDomainsReadEveryPage: in the order of their names, whatever Clerk's is, and
+// with what is new to us told as the least.
+func TestDomainsReadEveryPage(t *testing.T) {
+	t.Parallel()
+	provider, api := newProvider(t, map[string]http.HandlerFunc{
+		"GET /organizations/org_1/domains": func(w http.ResponseWriter, r *http.Request) {
+			if r.FormValue("offset") == "0" {
+				answer(list(4, `{"name":"b.example","enrollment_mode":"automatic_suggestion","verification":null}`,
+					`{"name":"a.example","enrollment_mode":"automatic_invitation","verification":{"status":"verified","strategy":"affiliation_email_code"}}`))(w, r)
+				return
+			}
+			answer(list(4, `{"name":"d.example","enrollment_mode":"something_new","verification":{"status":"unverified"}}`, `{"name":"c.example","enrollment_mode":"manual_invitation","verification":{"status":"expired"}}`))(w, r)
+		},
+	})
+	got, err := provider.Domains(t.Context(), "org_1")
+	want := []identity.Domain{
+		{Name: "a.example", Verified: true, Enrollment: identity.EnrollByInvitation}, {Name: "b.example", Enrollment: identity.EnrollBySuggestion},
+		{Name: "c.example", Enrollment: identity.EnrollByHand}, {Name: "d.example", Enrollment: identity.EnrollByHand},
+	}
+	if err != nil || !slices.Equal(got, want) || len(api.requests) != 2 {
+		t.Errorf("got %+v, %v by %q", got, err, api.requests)
+	}
+	if _, err := provider.Domains(t.Context(), "../org_1"); !fault.Is(err, fault.NotFound) || len(api.requests) != 2 {
+		t.Errorf("no id: %v", err)
 	}
 }
 

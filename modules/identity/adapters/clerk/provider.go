@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
@@ -165,6 +166,50 @@ func (p *Provider) UpdateOrganization(ctx context.Context, organizationID string
 	}
 	organization, err := answer.organization()
 	return organization, fault.Wrap("read Clerk's organization", err)
+}
+
+type domainsAnswer struct {
+	clerk.APIResource
+
+	Data []struct {
+		Name           plainText `json:"name"`
+		EnrollmentMode string    `json:"enrollment_mode"`
+		Verification   *struct {
+			Status string `json:"status"`
+		} `json:"verification"`
+	} `json:"data"`
+	TotalCount int `json:"total_count"`
+}
+
+// Domains implements [identity.Provider].
+func (p *Provider) Domains(ctx context.Context, organizationID string) ([]identity.Domain, error) {
+	if !idPattern.MatchString(organizationID) {
+		return nil, errUnknown
+	}
+	var all []identity.Domain
+	for {
+		var answer domainsAnswer
+		err := p.call(ctx, http.MethodGet, "/organizations/"+organizationID+"/domains", &parameters{query: url.Values{
+			"limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(len(all))},
+		}}, &answer)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range answer.Data {
+			domain := identity.Domain{Name: string(d.Name), Enrollment: identity.EnrollByHand, Verified: d.Verification != nil && d.Verification.Status == "verified"}
+			switch d.EnrollmentMode {
+			case "automatic_invitation":
+				domain.Enrollment = identity.EnrollByInvitation
+			case "automatic_suggestion":
+				domain.Enrollment = identity.EnrollBySuggestion
+			}
+			all = append(all, domain)
+		}
+		if len(answer.Data) == 0 || len(all) >= answer.TotalCount {
+			slices.SortFunc(all, func(a, b identity.Domain) int { return strings.Compare(a.Name, b.Name) })
+			return all, nil
+		}
+	}
 }
 
 // DeleteOrganization implements [identity.Provider].

@@ -632,6 +632,7 @@ type Provider struct {
 	failure atomic.Pointer[error]
 
 	invitations []sentInvitation // the oldest first
+	domains     map[string][]identity.Domain
 }
 
 type sentInvitation struct {
@@ -640,7 +641,22 @@ type sentInvitation struct {
 }
 
 // NewProvider returns a provider that knows nobody.
-func NewProvider() *Provider { return &Provider{Directory: NewDirectory()} }
+func NewProvider() *Provider {
+	return &Provider{Directory: NewDirectory(), domains: map[string][]identity.Domain{}}
+}
+
+// PutDomains makes these the organization's domains, before anybody asks.
+func (p *Provider) PutDomains(organizationID string, domains ...identity.Domain) {
+	p.domains[organizationID] = domains
+}
+
+// Domains implements [identity.Provider].
+func (p *Provider) Domains(ctx context.Context, organizationID string) ([]identity.Domain, error) {
+	if _, err := p.ObserveOrganization(ctx, organizationID); err != nil {
+		return nil, err
+	}
+	return slices.Clone(p.domains[organizationID]), nil
+}
 
 // Fail makes every call fail with err from now on, or work again with nil.
 func (p *Provider) Fail(err error) { p.failure.Store(&err) }

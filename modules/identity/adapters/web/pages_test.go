@@ -98,7 +98,7 @@ func newServerOf(t *testing.T, of clerk.InstanceConfig) server {
 		httpserver.Mount{Surface: httpserver.SignedIn, Routes: pages.SignedIn},
 		httpserver.Mount{Surface: httpserver.TenantPages, Routes: pages.Tenant},
 		httpserver.Mount{Surface: httpserver.TenantPages, Routes: web.NewMemberPages(world.Roster, errors).Mount},
-		httpserver.Mount{Surface: httpserver.TenantPages, Routes: web.NewSettingsPages(world.Settings, errors).Mount},
+		httpserver.Mount{Surface: httpserver.TenantPages, Routes: web.NewSettingsPages(world.Settings, instance, errors).Mount},
 		httpserver.Mount{Surface: httpserver.TenantPages, Routes: func(r chi.Router) {
 			r.Get("/projects/{project}", errors.Handle(showAccess))
 			r.Post("/projects/{project}", errors.Handle(showAccess))

@@ -6,6 +6,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/modules/identity/adapters/clerk"
 	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/httpserver"
 	"github.com/tenonhq/tenon/platform/web"
@@ -16,13 +17,14 @@ import (
 // it.
 type SettingsPages struct {
 	settings *identity.Settings
+	instance *clerk.Instance
 	errors   *httpserver.ErrorWriter
 }
 
 // NewSettingsPages returns the pages. What they cannot answer is answered by
 // errors.
-func NewSettingsPages(settings *identity.Settings, errors *httpserver.ErrorWriter) *SettingsPages {
-	return &SettingsPages{settings: settings, errors: errors}
+func NewSettingsPages(settings *identity.Settings, instance *clerk.Instance, errors *httpserver.ErrorWriter) *SettingsPages {
+	return &SettingsPages{settings: settings, instance: instance, errors: errors}
 }
 
 // Mount adds the pages to a router whose requests were let into a tenant.
@@ -33,6 +35,7 @@ func (p *SettingsPages) Mount(r chi.Router) {
 	}{
 		{http.MethodGet, "/settings", p.show},
 		{http.MethodPost, "/settings", p.change},
+		{http.MethodGet, "/settings/sign-in", p.showSignIn},
 		{http.MethodGet, "/settings/delete", p.confirmDelete},
 		{http.MethodPost, "/settings/delete", p.delete},
 	} {
@@ -68,6 +71,47 @@ func (p *SettingsPages) change(w http.ResponseWriter, r *http.Request, access id
 	}
 	web.Redirect(w, r, "/"+changed.Slug.String()+"/settings", &web.Flash{Kind: ui.Success, Message: "The settings were saved."})
 	return nil
+}
+
+// showSignIn is about who gets in, and how. It is a page of its own because it asks
+// the provider, whom the other settings do not wait for.
+func (p *SettingsPages) showSignIn(w http.ResponseWriter, r *http.Request, access identity.Access) error {
+	_, hasProfile := p.instance.Components()
+	shown := signInSettings{hasProfile: hasProfile}
+	var err error
+	shown.domains, err = p.settings.Domains(r.Context(), access)
+	switch {
+	case passing(err):
+		shown.trouble = fault.As(err)
+	case err != nil:
+		return err
+	}
+	return web.Render(w, r, http.StatusOK, "Sign-in", signInSettingsPage(access, shown))
+}
+
+// signInSettings is what the page of the sign-in shows.
+type signInSettings struct {
+	domains []identity.Domain
+	// trouble is why the domains are not known, nil when they are.
+	trouble *fault.Error
+	// hasProfile is whether there is a page of the provider's to change them.
+	hasProfile bool
+}
+
+// The provider's pages of an organization, as its component names them.
+const (
+	profileDomains  = organizationProfilePath + "#/"
+	profileSecurity = organizationProfilePath + "#/organization-security"
+)
+
+func enrollmentText(e identity.Enrollment) string {
+	switch e {
+	case identity.EnrollByInvitation:
+		return "Invited by themselves"
+	case identity.EnrollBySuggestion:
+		return "May ask to join"
+	}
+	return "Invited by hand"
 }
 
 func (p *SettingsPages) confirmDelete(w http.ResponseWriter, r *http.Request, access identity.Access) error {

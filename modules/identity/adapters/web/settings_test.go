@@ -1,9 +1,12 @@
 package web_test
 
 import (
+	"encoding/base64"
 	"net/url"
 	"testing"
 
+	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/modules/identity/adapters/clerk"
 	"github.com/tenonhq/tenon/platform/fault"
 )
 
@@ -42,4 +45,26 @@ func TestDeletionOfAnOrganization(t *testing.T) {
 	if found, err := s.Tenants.Get(t.Context(), "org_acme"); err != nil || !found.Deleted() {
 		t.Errorf("the tenant is %+v, %v", found, err)
 	}
+}
+
+// TestSignInSettings shows the domains that the provider has, or why nobody can say,
+// and leads to where single sign-on is set up if there is such a place.
+func TestSignInSettings(t *testing.T) {
+	t.Parallel()
+	s := newStaff(t)
+	const path = "/acme/settings/sign-in"
+	contains(t, expect(t, s.send(ada, "GET", path, nil), 200, ""), "No domains", "local emulator", "-/acme/organization#/")
+	s.Provider.PutDomains("org_acme",
+		identity.Domain{Name: "acme.example", Verified: true, Enrollment: identity.EnrollBySuggestion}, identity.Domain{Name: "<b>.example", Enrollment: identity.EnrollByHand})
+	contains(t, expect(t, s.send(ada, "GET", path, nil), 200, ""), "acme.example", "May ask to join", "Unverified", "&lt;b&gt;.example", "-<b>.example")
+	for _, as := range []string{cleo, bob, vic} {
+		expect(t, s.send(as, "GET", path, nil), 403, "")
+	}
+	s.Provider.Fail(fault.New(fault.RateLimited, "The identity provider asks us to slow down."))
+	contains(t, expect(t, s.send(ada, "GET", path, nil), 200, ""), "cannot be shown right now", "slow down", "-acme.example")
+	contains(t, expect(t, s.send(ada, "GET", "/acme/settings", nil), 200, ""), path)
+
+	s = newServerOf(t, clerk.InstanceConfig{PublishableKey: "pk_live_" + base64.StdEncoding.EncodeToString([]byte("clerk.example.com$")), PublicURL: origin})
+	s.tell(t, organization("acme", ada))
+	contains(t, expect(t, s.send(ada, "GET", path, nil), 200, ""), "/acme/organization#/organization-security", "Add a domain", "-local emulator")
 }
