@@ -61,6 +61,7 @@ func TestCheckStatement(t *testing.T) {
 		{sql: `SET LOCAL SESSION AUTHORIZATION postgres`},
 		{sql: `SET LOCAL standard_conforming_strings TO off`},
 		{sql: `SET LOCAL NAMES 'SQL_ASCII'`},
+		{sql: `SET LOCAL tenon.origin TO '{}'`},
 		{sql: `SET LOCAL lock_timeout = '2s'; SELECT 1`, allowed: true},
 		{sql: `SET LOCAL citus.shard_replication_factor TO 1`, allowed: true},
 		{sql: `SET CONSTRAINTS ALL IMMEDIATE`, allowed: true},
