@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,12 +16,31 @@ import (
 	"github.com/tenonhq/tenon/platform/testtool"
 )
 
+var withNextJS = flag.Bool("nextjs", false, "run @clerk/nextjs, whose packages take half a minute and 250 MB; `task soak` does")
+
+// TestClerksNextJS runs the server side of @clerk/nextjs, unchanged: its middleware,
+// its client and its verification of webhooks.
+func TestClerksNextJS(t *testing.T) {
+	t.Parallel()
+	if !*withNextJS {
+		t.Skip("without -nextjs; task soak runs it")
+	}
+	runClerksClient(t, "testdata/nextjs", "server.cjs")
+}
+
 // TestClerksClient runs Clerk's own JavaScript client, unchanged, against the
 // emulator that every other test takes for Clerk: if it is content, so is
 // whatever else is built on it.
 func TestClerksClient(t *testing.T) {
 	t.Parallel()
-	node := testtool.Node(t, "testdata/backend")
+	runClerksClient(t, "testdata/backend", "client.mjs")
+}
+
+// runClerksClient runs a script of a folder beside an emulator, whose webhooks it
+// finds at an address of their own.
+func runClerksClient(t *testing.T, folder, script string) {
+	t.Helper()
+	node := testtool.Node(t, folder)
 	type delivery struct {
 		Headers map[string]string `json:"headers"`
 		Body    string            `json:"body"`
@@ -71,8 +91,8 @@ func TestClerksClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(t.Context(), node, "client.mjs", string(settings))
-	command.Dir = "testdata/backend"
+	command := exec.CommandContext(t.Context(), node, script, string(settings))
+	command.Dir = folder
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, output)
 	}
