@@ -305,7 +305,7 @@ func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *https
 		API: huma.Info{
 			Title:       "Tenon",
 			Version:     "1",
-			Description: "Everything a tenant can do, for programs. Sign requests with an API key of the organization, `Authorization: Bearer tenon_…`, or with a session token in its place.",
+			Description: "Everything a tenant can do, for programs. Sign requests with an API key of the organization, `Authorization: Bearer tenon_…`, or with a session token in its place. Where a tenant was before it was renamed, those who get in are answered 308, which keeps method and body, until another tenant takes the slug.",
 		},
 		SignedIn: func(next http.Handler) http.Handler {
 			return byKey(gate.Authenticate(gate.RequireSession(shell(next))))

@@ -49,6 +49,10 @@ func TestSettingsInTheBrowser(t *testing.T) {
 	ada.click(t, `#settings button[type="submit"]`)
 	ada.at(t, "/acme-sons/settings")
 	ada.says(t, "The settings were saved.")
+	ada.open(t, "/acme/members?role=owner") // where it was
+	ada.at(t, "/acme-sons/members")
+	ada.open(t, "/acme-sons/settings")
+	ada.at(t, "/acme-sons/settings")
 	browsertest.Emulate(t, ada.ctx, "dark", 390)
 	ada.look(t, "settings-phone")
 

@@ -28,6 +28,18 @@ CREATE UNIQUE INDEX tenants_schema_name_key ON tenants (schema_name);
 CREATE INDEX tenants_requested_slug_idx ON tenants (requested_slug, created_at, id);
 CREATE INDEX tenants_schema_version_idx ON tenants (schema_version);
 
+-- Slugs that tenants had before, owned by modules/tenancy: their members are led
+-- from there to where the tenant is now. Nothing is reserved by it: a slug that a
+-- tenant takes is in this table no more.
+CREATE TABLE tenant_former_slugs (
+    slug       text        NOT NULL,
+    tenant_id  text        NOT NULL,
+    retired_at timestamptz NOT NULL,
+    CONSTRAINT tenant_former_slugs_pkey PRIMARY KEY (slug),
+    CONSTRAINT tenant_former_slugs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
+);
+CREATE INDEX tenant_former_slugs_tenant_id_idx ON tenant_former_slugs (tenant_id, retired_at);
+
 -- The directory: what the identity provider last said, one row for each thing
 -- it ever named. A deleted thing keeps its row, so that an event that was
 -- overtaken by the deletion cannot bring it back. Owned by modules/identity.

@@ -49,6 +49,9 @@ const seenInterval = 5 * time.Minute
 // the person is no member of, alike; [tenancy.ErrSuspended] for a member of a
 // suspended tenant.
 //
+// Who could get in where the tenant is now, and asks where it was before a rename,
+// gets a [*MovedError]. To everybody else that address is one of no tenant.
+//
 // When the provider's webhook has not come yet, an organization or a membership
 // that the session names is asked for at the provider and brought in by the
 // same use case as the webhook's.
@@ -62,6 +65,11 @@ func (s *Service) Enter(ctx context.Context, session Session, slug string) (cont
 		return ctx, access, nil
 	}
 	access, err := s.enter(ctx, session, slug)
+	if errors.Is(err, errUnknownTenant) {
+		if moved := s.moved(ctx, session, slug); moved != nil {
+			return ctx, Access{}, moved
+		}
+	}
 	if isUnknown(err) && session.ActiveOrganization.ID != "" && s.mayBeNew(ctx, session, slug) {
 		if err := s.observe(ctx, session); err != nil {
 			return ctx, Access{}, err
@@ -75,6 +83,32 @@ func (s *Service) Enter(ctx context.Context, session Session, slug string) (cont
 	s.admissions.Keep(slug, Admission{access.Tenant, access.Member}, since)
 	ctx, access = s.admit(ctx, access, slug, since)
 	return ctx, access, nil
+}
+
+// MovedError says where a tenant is that was asked for by a former slug. It is about
+// people who get in there, or are told there why not.
+type MovedError struct{ Slug tenancy.Slug }
+
+// Error implements error.
+func (e *MovedError) Error() string { return "the tenant has another slug now" }
+
+// Unwrap makes it [tenancy.ErrNotFound] to who does not lead people on.
+func (e *MovedError) Unwrap() error { return tenancy.ErrNotFound }
+
+// moved returns a [*MovedError] for a former slug of a tenant that the session gets
+// into, or is told about, and otherwise nil, or why that is not known.
+func (s *Service) moved(ctx context.Context, session Session, slug string) error {
+	t, err := s.tenants.ResolveFormer(ctx, slug)
+	if err == nil {
+		_, err = s.enter(ctx, session, t.Slug.String())
+	}
+	switch {
+	case err == nil, errors.Is(err, tenancy.ErrSuspended), errors.Is(err, tenancy.ErrOutdated):
+		return &MovedError{Slug: t.Slug}
+	case fault.Is(err, fault.NotFound), fault.Is(err, fault.Unauthenticated): // a key is told no more than anybody
+		return nil
+	}
+	return fault.Wrap("look for a former slug", err)
 }
 
 // admit returns the context of somebody who was let in by what was true since.

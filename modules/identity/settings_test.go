@@ -1,10 +1,12 @@
 package identity_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/platform/fault"
 )
 
@@ -26,6 +28,16 @@ func TestSettingsAreTheProviders(t *testing.T) {
 	}
 	if _, _, err := w.Service.Enter(t.Context(), sessionOf("user_ada", ""), "acme"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("at the old address: %v", err)
+	}
+	var moved *identity.MovedError
+	if _, _, err := w.Service.Enter(t.Context(), sessionOf("user_ada", ""), "acme"); !errors.As(err, &moved) || moved.Slug != changed.Slug {
+		t.Errorf("who is a member is not led on: %v", err)
+	}
+	foreign := identity.Session{AccountID: "user_ada", Key: &identity.Key{TenantID: "org_other", Permissions: identity.Permissions()}}
+	for _, session := range []identity.Session{sessionOf("user_eve", ""), sessionOf("user_none", ""), foreign} {
+		if _, _, err := w.Service.Enter(t.Context(), session, "acme"); errors.As(err, &moved) || !errors.Is(err, tenancy.ErrNotFound) {
+			t.Errorf("%s is told %v", session.AccountID, err)
+		}
 	}
 	access.Tenant = changed
 	same, err := w.Settings.Change(ctx, access, nil, identity.SettingsChange{Name: new("Acme <Sons>"), Slug: new("acme-sons")})

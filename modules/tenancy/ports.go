@@ -13,6 +13,9 @@ import (
 type Registry interface {
 	// BySlug returns the tenant that URLs name slug, or [ErrNotFound].
 	BySlug(ctx context.Context, slug Slug) (Tenant, error)
+	// ByFormerSlug returns the tenant that had slug last and has it no more, or
+	// [ErrNotFound]. A slug that a tenant has is no former one.
+	ByFormerSlug(ctx context.Context, slug Slug) (Tenant, error)
 	// ByID returns the tenant of the organization with id, or [ErrNotFound].
 	ByID(ctx context.Context, id string) (Tenant, error)
 	// ByIDs returns those of the tenants that exist, ordered by name and id.
@@ -29,16 +32,20 @@ type Registry interface {
 	// Expired returns at most limit tenants whose organization was deleted
 	// before a time, the longest gone first.
 	Expired(ctx context.Context, before time.Time, limit int) ([]Tenant, error)
-	// Delete forgets a tenant. One that does not exist is [ErrNotFound].
+	// Delete forgets a tenant with its former slugs. One that does not exist is [ErrNotFound].
 	Delete(ctx context.Context, id string) error
 	// Insert adds a tenant. A slug, id or schema that exists already is an
 	// error of kind [fault.Conflict].
 	Insert(ctx context.Context, t Tenant) error
 	// Update writes everything of the tenant but its id and schema. A slug of
 	// another tenant is an error of kind [fault.Conflict]; an id that does not
-	// exist is [ErrNotFound].
+	// exist is [ErrNotFound]. The slug that the tenant had becomes a former one; of
+	// those it keeps the latest [MaxFormerSlugs], by UpdatedAt.
 	Update(ctx context.Context, t Tenant) error
 }
+
+// MaxFormerSlugs is how many of the slugs that a tenant had lead to it.
+const MaxFormerSlugs = 10
 
 // Provisioner makes a tenant's schema with everything in it, within the
 // transaction that ctx carries: it is all there once that commits, and nothing

@@ -47,6 +47,17 @@ func (s *Service) Resolve(ctx context.Context, slug string) (Tenant, error) {
 	return t, fault.Wrap("resolve tenant", err)
 }
 
+// ResolveFormer returns the tenant that URLs named slug before, while no other has it.
+// Who asks has to be a member before they are told. Errors: [ErrNotFound].
+func (s *Service) ResolveFormer(ctx context.Context, slug string) (Tenant, error) {
+	parsed, err := ParseSlug(slug)
+	if err != nil {
+		return Tenant{}, ErrNotFound
+	}
+	t, err := s.registry.ByFormerSlug(ctx, parsed)
+	return t, fault.Wrap("resolve former slug", err)
+}
+
 // Get returns the tenant of the organization with id. Errors: [ErrNotFound].
 func (s *Service) Get(ctx context.Context, id string) (Tenant, error) {
 	t, err := s.registry.ByID(ctx, id)

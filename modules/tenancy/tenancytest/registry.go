@@ -4,6 +4,7 @@ package tenancytest
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -178,6 +179,61 @@ func RunRegistry(t *testing.T, newRegistry func(t *testing.T) tenancy.Registry) 
 			}
 			if err := registry.Delete(t.Context(), older.ID); !fault.Is(err, fault.NotFound) {
 				t.Errorf("forgotten twice: %v", err)
+			}
+		},
+		"a slug that was given up leads to the tenant until another takes it": func(t *testing.T, registry tenancy.Registry) {
+			acme, other := NewTenant("acme"), NewTenant("other")
+			insert(t, registry, acme, other)
+			former := func(slug, id string) {
+				t.Helper()
+				got, err := registry.ByFormerSlug(t.Context(), tenancy.MustParseSlug(slug))
+				if id == "" && !fault.Is(err, fault.NotFound) || id != "" && (err != nil || got.ID != id) {
+					t.Errorf("%s was %q's (%v), want %q", slug, got.ID, err, id)
+				}
+			}
+			move := func(moved *tenancy.Tenant, slug string) {
+				t.Helper()
+				moved.Slug, moved.UpdatedAt = tenancy.MustParseSlug(slug), moved.UpdatedAt.Add(time.Second)
+				if err := registry.Update(t.Context(), *moved); err != nil {
+					t.Fatal(err)
+				}
+			}
+			former("acme", "")
+			move(&acme, "acme") // which it has
+			former("acme", "")
+			move(&acme, "acme-two")
+			former("acme", acme.ID)
+			former("acme-two", "")
+			move(&other, "acme") // now it is the other's, and none's former one
+			former("acme", "")
+			former("other", other.ID)
+			move(&other, "other-two")
+			former("acme", other.ID) // who had it last
+			move(&acme, "acme")
+			former("acme", "")
+			former("acme-two", acme.ID)
+			late := NewTenant("acme-two")
+			late.ID = "org_late"
+			insert(t, registry, late)
+			former("acme-two", "")
+			if err := registry.Delete(t.Context(), other.ID); err != nil {
+				t.Fatal(err)
+			}
+			former("other", "")
+		},
+		"a tenant keeps its latest former slugs": func(t *testing.T, registry tenancy.Registry) {
+			acme := NewTenant("acme")
+			insert(t, registry, acme)
+			for n := range tenancy.MaxFormerSlugs + 2 {
+				acme.Slug, acme.UpdatedAt = tenancy.MustParseSlug(fmt.Sprintf("acme-%d", n)), acme.UpdatedAt.Add(time.Second)
+				if err := registry.Update(t.Context(), acme); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for slug, kept := range map[string]bool{"acme": false, "acme-0": false, "acme-1": true, "acme-10": true, "acme-11": false} {
+				if _, err := registry.ByFormerSlug(t.Context(), tenancy.MustParseSlug(slug)); (err == nil) != kept {
+					t.Errorf("%s: %v", slug, err)
+				}
 			}
 		},
 		"a cancelled context changes nothing": func(t *testing.T, registry tenancy.Registry) {

@@ -48,7 +48,7 @@ func registerSettings(to huma.API, settings *identity.Settings) {
 	register(to, operation{
 		id: "update-settings", method: http.MethodPatch, path: settingsPath, tag: tag, authorize: may(settings.Authorize),
 		summary: "Change the settings",
-		description: "Takes a JSON merge patch (RFC 7396): what is missing stays as it is, and nothing can be taken away. With another slug the organization is found under the new one, which Content-Location shows. " +
+		description: "Takes a JSON merge patch (RFC 7396): what is missing stays as it is, and nothing can be taken away. With another slug the organization is found under the new one, which Content-Location shows; requests to the old one are answered 308 until another organization takes it. " +
 			"With If-Match, they are changed only while they are as you know them. The identity provider is asked first: when it is busy or away you get 429 or 503, and nothing has changed.",
 		errors: []int{http.StatusConflict, http.StatusPreconditionFailed},
 	}, api.update)

@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -138,6 +139,14 @@ func (g *Gate) Enter(next http.Handler) http.Handler {
 			return
 		}
 		ctx, access, err := g.service.Enter(r.Context(), session, httpserver.PathParam(r, httpserver.TenantParam))
+		if moved, ok := errors.AsType[*identity.MovedError](err); ok {
+			// The method and the body are kept, so that a form that was open while
+			// the tenant moved loses nothing. Nobody may remember it: tomorrow the
+			// address can be another tenant's.
+			w.Header().Set("Cache-Control", "no-store")
+			http.Redirect(w, r, movedTo(r, moved.Slug), http.StatusPermanentRedirect)
+			return
+		}
 		if err != nil {
 			g.refuse(w, r, err)
 			return
@@ -145,6 +154,20 @@ func (g *Gate) Enter(next http.Handler) http.Handler {
 		httpserver.Annotate(ctx, slog.String(httpserver.TenantAttr, access.Tenant.ID), slog.String("role", string(access.Member.Role)))
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// movedTo returns the request's address at the tenant with slug.
+func movedTo(r *http.Request, slug tenancy.Slug) string {
+	before := "/"
+	if isAPI(r) {
+		before = "/api/tenants/"
+	}
+	_, below, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), before), "/")
+	target := strings.TrimSuffix(before+slug.String()+"/"+below, "/")
+	if r.URL.RawQuery != "" {
+		target += "?" + r.URL.RawQuery
+	}
+	return target
 }
 
 // Shell puts what the layout shows into the context of a page's request. The

@@ -123,7 +123,7 @@ func settingsPage(access identity.Access, entered enteredSettings, refused *faul
 				}
 				templ_7745c5c3_Err = ui.Field(ui.FieldProps{
 					Name: "slug", Label: "Address", Required: true, Value: entered.slug, Prefix: "/", MaxLength: tenancy.MaxSlugLength,
-					Hint: "Lower-case letters, digits and hyphens. Links to the present address stop working when it changes.", Error: ui.FieldError(refused, "slug"),
+					Hint: "Lower-case letters, digits and hyphens. Links to the present address lead members to the new one, until another organization takes it.", Error: ui.FieldError(refused, "slug"),
 					Attributes: templ.Attributes{"spellcheck": "false", "autocapitalize": "none"},
 				}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {

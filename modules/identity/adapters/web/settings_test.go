@@ -2,8 +2,12 @@ package web_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/url"
+	"regexp"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/modules/identity/adapters/clerk"
@@ -30,6 +34,62 @@ func TestSettingsPage(t *testing.T) {
 	s.Provider.Fail(nil)
 	expect(t, s.send(ada, "POST", "/acme/settings", url.Values{"name": {"Acme Sons"}, "slug": {"acme-sons"}}), 303, "/acme-sons/settings")
 	contains(t, expect(t, s.send(ada, "GET", "/acme-sons/settings", nil), 200, ""), `value="Acme Sons"`, `value="acme-sons"`)
+}
+
+// TestFormerAddresses moves acme and asks for it where it was.
+func TestFormerAddresses(t *testing.T) {
+	t.Parallel()
+	s := newStaff(t)
+	for _, slug := range []string{"acme-two", "acme-sons"} {
+		at := map[string]string{"acme-two": "acme", "acme-sons": "acme-two"}[slug]
+		expect(t, s.send(ada, "POST", "/"+at+"/settings", url.Values{"name": {"Acme"}, "slug": {slug}}), 303, "/"+slug+"/settings")
+	}
+	for former, now := range map[string]string{
+		"/acme":                                 "/acme-sons",
+		"/acme/projects/x%2Fy?q=a%20b&u=//evil": "/acme-sons/projects/x%2Fy?q=a%20b&u=//evil",
+		"/acme-two/settings":                    "/acme-sons/settings",
+		"/%61cme/settings":                      "/acme-sons/settings",
+		"/acme/nowhere":                         "/acme-sons/nowhere",
+	} {
+		for _, as := range []string{ada, vic} {
+			answer := s.send(as, "GET", former, nil)
+			expect(t, answer, 308, now)
+			if kept := answer.Header().Get("Cache-Control"); kept != "no-store" {
+				t.Errorf("%s may be remembered: %q", former, kept)
+			}
+		}
+	}
+	// A form that was open keeps its method and with it what was typed.
+	expect(t, s.send(ada, "POST", "/acme/settings", url.Values{"name": {"x"}, "slug": {"y"}}), 308, "/acme-sons/settings")
+	// Nobody else learns that there ever was something.
+	requestID := regexp.MustCompile(`[A-Z2-7]{26}`)
+	plain := func(path string) string {
+		answer := s.send(eve, "GET", path, nil)
+		return fmt.Sprint(answer.Code) + requestID.ReplaceAllString(strings.ReplaceAll(answer.Body.String(), path, "/"), "")
+	}
+	if former, unknown := plain("/acme/settings"), plain("/none/settings"); former != unknown || !strings.HasPrefix(former, "404") {
+		t.Errorf("a former address is answered\n%s\nand one of nothing\n%s", former, unknown)
+	}
+	expect(t, s.send("", "GET", "/acme/settings", nil), 303, "/sign-in?redirect_url=%2Facme%2Fsettings")
+
+	// Another organization that takes the address has it at once.
+	taken := identity.Observation{
+		Organizations: []identity.Organization{{ID: "org_new", Name: "New", Slug: "acme", CreatedBy: "user_eve", CreatedAt: time.Now(), UpdatedAt: time.Now()}},
+		Memberships:   []identity.Membership{{ID: "orgmem_new", OrganizationID: "org_new", AccountID: "user_eve", ProviderRole: "org:admin", CreatedAt: time.Now(), UpdatedAt: time.Now()}},
+	}
+	if err := s.Sync.Apply(t.Context(), taken); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, s.send(ada, "GET", "/acme/settings", nil), 404, "")
+	expect(t, s.send(ada, "GET", "/acme-two/settings", nil), 308, "/acme-sons/settings")
+
+	// Who may not enter at the moment is told so where the tenant is.
+	if _, err := s.Tenants.Suspend(t.Context(), "org_acme"); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, s.send(ada, "GET", "/acme-two/settings", nil), 308, "/acme-sons/settings")
+	expect(t, s.send(ada, "GET", "/acme-sons/settings", nil), 403, "")
+	expect(t, s.send(eve, "GET", "/acme-two/settings", nil), 404, "")
 }
 
 func TestDeletionOfAnOrganization(t *testing.T) {

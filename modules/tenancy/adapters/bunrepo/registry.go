@@ -92,6 +92,13 @@ func (r *Registry) BySlug(ctx context.Context, slug tenancy.Slug) (tenancy.Tenan
 	return r.first(ctx, func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("slug = ?", slug.String()) })
 }
 
+// ByFormerSlug implements [tenancy.Registry].
+func (r *Registry) ByFormerSlug(ctx context.Context, slug tenancy.Slug) (tenancy.Tenant, error) {
+	return r.first(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("id = (SELECT tenant_id FROM tenant_former_slugs WHERE slug = ?)", slug.String())
+	})
+}
+
 // ByID implements [tenancy.Registry].
 func (r *Registry) ByID(ctx context.Context, id string) (tenancy.Tenant, error) {
 	return r.first(ctx, func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("id = ?", id) })
@@ -183,20 +190,50 @@ func (r *Registry) Lock(ctx context.Context, keys ...string) error {
 
 // Insert implements [tenancy.Registry].
 func (r *Registry) Insert(ctx context.Context, t tenancy.Tenant) error {
-	_, err := r.db.NewInsert().Model(rowOf(t)).ExcludeColumn("schema_version").Exec(ctx)
+	taken := r.db.NewDelete().Model((*formerSlugRow)(nil)).Where("slug = ?", t.Slug.String())
+	_, err := r.db.NewInsert().With("taken", taken).Model(rowOf(t)).ExcludeColumn("schema_version").Exec(ctx)
 	return fault.Wrap("insert tenant", classify(err))
 }
 
 // Update implements [tenancy.Registry].
 func (r *Registry) Update(ctx context.Context, t tenancy.Tenant) error {
-	result, err := r.db.NewUpdate().Model(rowOf(t)).ExcludeColumn("id", "schema_name", "schema_version", "created_at").WherePK().Exec(ctx)
-	if err != nil {
+	before := r.db.NewSelect().Model((*tenantRow)(nil)).Column("slug").Where("id = ?", t.ID)
+	var slug string
+	err := r.db.NewUpdate().With("before", before).Model(rowOf(t)).ExcludeColumn("id", "schema_name", "schema_version", "created_at").WherePK().
+		Returning("(SELECT slug FROM before)").Scan(ctx, &slug)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return tenancy.ErrNotFound
+	case err != nil:
 		return fault.Wrap("update tenant", classify(err))
 	}
-	if err := affectedOne(result); err != nil {
-		return err
+	if slug != t.Slug.String() {
+		if err := r.retire(ctx, t, slug); err != nil {
+			return err
+		}
 	}
 	return fault.Wrap("update tenant", r.announce(ctx, t.Schema))
+}
+
+type formerSlugRow struct {
+	bun.BaseModel `bun:"table:tenant_former_slugs,alias:f"`
+
+	Slug      string    `bun:"slug,pk"`
+	TenantID  string    `bun:"tenant_id"`
+	RetiredAt time.Time `bun:"retired_at"`
+}
+
+// retire makes slug a former one of the tenant, whose own slug is nobody's former
+// one, and forgets what is more than [tenancy.MaxFormerSlugs].
+func (r *Registry) retire(ctx context.Context, t tenancy.Tenant, slug string) error {
+	// The statement does not see the row that it adds.
+	kept := r.db.NewSelect().Model((*formerSlugRow)(nil)).Column("slug").Where("tenant_id = ?", t.ID).
+		Where("slug NOT IN (?, ?)", slug, t.Slug.String()).OrderExpr("retired_at DESC, slug").Limit(tenancy.MaxFormerSlugs - 1)
+	gone := r.db.NewDelete().Model((*formerSlugRow)(nil)).
+		Where("slug = ? OR tenant_id = ? AND slug <> ? AND slug NOT IN (?)", t.Slug.String(), t.ID, slug, kept)
+	_, err := r.db.NewInsert().With("gone", gone).Model(&formerSlugRow{Slug: slug, TenantID: t.ID, RetiredAt: t.UpdatedAt}).
+		On("CONFLICT (slug) DO UPDATE").Set("tenant_id = EXCLUDED.tenant_id, retired_at = EXCLUDED.retired_at").Exec(ctx)
+	return fault.Wrap("retire slug", database.Classify(err))
 }
 
 func classify(err error) error {

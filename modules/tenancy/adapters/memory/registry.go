@@ -27,20 +27,28 @@ var (
 type Registry struct {
 	mu      sync.Mutex
 	tenants map[string]tenancy.Tenant
+	former  map[tenancy.Slug]formerSlug
+}
+
+type formerSlug struct {
+	tenantID  string
+	retiredAt time.Time
 }
 
 // NewRegistry returns an empty registry.
-func NewRegistry() *Registry { return &Registry{tenants: map[string]tenancy.Tenant{}} }
+func NewRegistry() *Registry {
+	return &Registry{tenants: map[string]tenancy.Tenant{}, former: map[tenancy.Slug]formerSlug{}}
+}
 
 // Snapshot implements [memtx.Store].
 func (r *Registry) Snapshot() func() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	saved := maps.Clone(r.tenants)
+	tenants, former := maps.Clone(r.tenants), maps.Clone(r.former)
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.tenants = saved
+		r.tenants, r.former = tenants, former
 	}
 }
 
@@ -77,6 +85,17 @@ func (r *Registry) all(ctx context.Context, match func(tenancy.Tenant) bool) ([]
 // BySlug implements [tenancy.Registry].
 func (r *Registry) BySlug(ctx context.Context, slug tenancy.Slug) (tenancy.Tenant, error) {
 	return r.first(ctx, func(t tenancy.Tenant) bool { return t.Slug == slug })
+}
+
+// ByFormerSlug implements [tenancy.Registry].
+func (r *Registry) ByFormerSlug(ctx context.Context, slug tenancy.Slug) (tenancy.Tenant, error) {
+	r.mu.Lock()
+	former, ok := r.former[slug]
+	r.mu.Unlock()
+	if !ok {
+		return tenancy.Tenant{}, cmp.Or(ctx.Err(), error(tenancy.ErrNotFound))
+	}
+	return r.ByID(ctx, former.tenantID)
 }
 
 // ByID implements [tenancy.Registry].
@@ -127,6 +146,7 @@ func (r *Registry) Delete(ctx context.Context, id string) error {
 		return tenancy.ErrNotFound
 	}
 	delete(r.tenants, id)
+	maps.DeleteFunc(r.former, func(_ tenancy.Slug, f formerSlug) bool { return f.tenantID == id })
 	return nil
 }
 
@@ -147,6 +167,7 @@ func (r *Registry) Insert(ctx context.Context, t tenancy.Tenant) error {
 		}
 	}
 	r.tenants[t.ID] = t
+	delete(r.former, t.Slug)
 	return nil
 }
 
@@ -168,7 +189,28 @@ func (r *Registry) Update(ctx context.Context, t tenancy.Tenant) error {
 	}
 	t.Schema, t.SchemaVersion, t.CreatedAt = stored.Schema, stored.SchemaVersion, stored.CreatedAt
 	r.tenants[t.ID] = t
+	if stored.Slug != t.Slug {
+		r.retire(t, stored.Slug)
+	}
 	return nil
+}
+
+// retire makes slug a former one of the tenant.
+func (r *Registry) retire(t tenancy.Tenant, slug tenancy.Slug) {
+	delete(r.former, t.Slug)
+	r.former[slug] = formerSlug{t.ID, t.UpdatedAt}
+	var own []tenancy.Slug
+	for each, former := range r.former {
+		if former.tenantID == t.ID && each != slug {
+			own = append(own, each)
+		}
+	}
+	slices.SortFunc(own, func(a, b tenancy.Slug) int {
+		return cmp.Or(r.former[b].retiredAt.Compare(r.former[a].retiredAt), cmp.Compare(a.String(), b.String()))
+	})
+	for _, each := range own[min(len(own), tenancy.MaxFormerSlugs-1):] {
+		delete(r.former, each)
+	}
 }
 
 // Schemas stands for the schemas of a database: it knows which were made.
