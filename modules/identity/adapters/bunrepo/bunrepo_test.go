@@ -132,7 +132,7 @@ var inUTC = cmp.Transformer("users", func(s identitytest.TenantState) []string {
 
 // newSync returns the use case on PostgreSQL, with tenants made by the real
 // migrations.
-func newSync(t *testing.T, db *database.DB) (*identity.Sync, *tenancy.Service, *bunrepo.Members) {
+func newSync(t testing.TB, db *database.DB) (*identity.Sync, *tenancy.Service, *bunrepo.Members) {
 	t.Helper()
 	public, err := migrate.Load(migrations.Public)
 	if err != nil {
