@@ -192,6 +192,14 @@ func (p *product) seeAuditLog(t *testing.T) {
 	ada.at(t, "/acme/audit-log")
 	ada.says(t, "Nothing was changed")
 	ada.look(t, "audit-log-empty")
+	ada.open(t, "/acme/dashboard")
+	ada.at(t, "/acme/dashboard")
+	ada.says(t, "Changes in 30 days")
+	ada.look(t, "dashboard-activity")
+	ada.open(t, "/acme/projects/audited")
+	ada.at(t, "/acme/projects/audited")
+	ada.says(t, "archived project Audited")
+	ada.look(t, "project-activity")
 }
 
 // auditContract is what the audit log's operations answer in acme, where things

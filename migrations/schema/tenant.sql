@@ -83,6 +83,7 @@ CREATE TABLE audit_log (
 );
 CREATE INDEX audit_log_subject_idx ON audit_log (subject, seq);
 CREATE INDEX audit_log_actor_idx ON audit_log (actor, seq);
+CREATE INDEX audit_log_at_idx ON audit_log USING brin (at); -- entries lie in the order of time
 
 -- Where the log was cut: the entries up to seq are gone, and hash was the last
 -- one's. The signature, which the database cannot make, says that this was meant.

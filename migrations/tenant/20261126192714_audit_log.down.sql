@@ -6,6 +6,8 @@ DROP TRIGGER "projects_audit" ON "projects";
 DROP TRIGGER "users_audit" ON "users";
 -- reverse: create index "audit_log_subject_idx" to table: "audit_log"
 DROP INDEX "audit_log_subject_idx";
+-- reverse: create index "audit_log_at_idx" to table: "audit_log"
+DROP INDEX "audit_log_at_idx";
 -- reverse: create index "audit_log_actor_idx" to table: "audit_log"
 DROP INDEX "audit_log_actor_idx";
 -- reverse: create "audit_log" table

@@ -4,6 +4,8 @@ CREATE TABLE "audit_anchors" ("seq" bigint NOT NULL, "hash" bytea NOT NULL, "cut
 CREATE TABLE "audit_log" ("seq" bigint NOT NULL, "at" timestamptz NOT NULL, "actor_kind" text NOT NULL, "actor" text NOT NULL, "api_key" text NOT NULL, "ip" text NOT NULL, "request_id" text NOT NULL, "action" text NOT NULL, "subject" text NOT NULL, "label" text NOT NULL, "changes" json NOT NULL, "hash" bytea NOT NULL, PRIMARY KEY ("seq"));
 -- create index "audit_log_actor_idx" to table: "audit_log"
 CREATE INDEX "audit_log_actor_idx" ON "audit_log" ("actor", "seq");
+-- create index "audit_log_at_idx" to table: "audit_log"
+CREATE INDEX "audit_log_at_idx" ON "audit_log" USING BRIN ("at");
 -- create index "audit_log_subject_idx" to table: "audit_log"
 CREATE INDEX "audit_log_subject_idx" ON "audit_log" ("subject", "seq");
 -- audit_change(kind, id column, personal columns, ignored columns, name column)

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"time"
 
 	"github.com/tenonhq/tenon/platform/fault"
 )
@@ -12,6 +13,9 @@ type Log interface {
 	// List returns entries that pass the listing's filter, the newest first, at most
 	// its limit.
 	List(ctx context.Context, listing Listing) ([]Entry, error)
+	// Daily counts the entries since a time by the day they were made on, as its first
+	// moment in UTC; days without any are left out.
+	Daily(ctx context.Context, since time.Time) (map[time.Time]int, error)
 	// BySeq returns one entry. Errors: [ErrNotFound].
 	BySeq(ctx context.Context, seq int64) (Entry, error)
 	// After returns the entries behind seq, the oldest first, at most limit.

@@ -2,16 +2,20 @@ package audit
 
 import (
 	"context"
+	"time"
 
 	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/platform/fault"
 )
 
 // Service is what people and programs ask about the record.
-type Service struct{ log Log }
+type Service struct {
+	log Log
+	now func() time.Time
+}
 
 // NewService returns the use cases over their port.
-func NewService(log Log) *Service { return &Service{log: log} }
+func NewService(log Log) *Service { return &Service{log: log, now: time.Now} }
 
 // Authorize returns nil for who may read the record, and otherwise
 // [identity.ErrForbidden] or its like.
@@ -80,9 +84,29 @@ func (s *Service) Each(ctx context.Context, actor identity.Actor, filter Filter,
 	}
 }
 
-// About returns the newest entries about one thing, at most limit. Whoever may see
-// the thing may see them: the caller has decided that.
-func (s *Service) About(ctx context.Context, subject, id string, limit int) ([]Entry, error) {
-	page, err := s.page(ctx, Listing{Filter: Filter{Action: subject, Subject: id}, Limit: limit})
-	return page.Entries, err
+// Day is how much was changed on a day.
+type Day struct {
+	// Date is its first moment in UTC.
+	Date    time.Time
+	Changes int
+}
+
+// Activity returns how much was changed on each of the last days, today the last.
+// Errors: those of [Service.Authorize].
+func (s *Service) Activity(ctx context.Context, actor identity.Actor, days int) ([]Day, error) {
+	if err := s.Authorize(actor); err != nil {
+		return nil, err
+	}
+	today := s.now().UTC().Truncate(24 * time.Hour)
+	first := today.AddDate(0, 0, 1-days)
+	counts, err := s.log.Daily(ctx, first)
+	if err != nil {
+		return nil, fault.Wrap("count audit log", err)
+	}
+	activity := make([]Day, days)
+	for i := range activity {
+		date := first.AddDate(0, 0, i)
+		activity[i] = Day{Date: date, Changes: counts[date]}
+	}
+	return activity, nil
 }

@@ -63,7 +63,8 @@ func TestPermissions(t *testing.T) {
 		_, listErr := service.List(ctx, test.actor, audit.Listing{Limit: -1})
 		_, getErr := service.Get(ctx, test.actor, 99)
 		eachErr := service.Each(ctx, test.actor, audit.Filter{Action: "nothing"}, nil)
-		for what, err := range map[string]error{"list": listErr, "get": getErr, "each": eachErr} {
+		_, activityErr := service.Activity(ctx, test.actor, 1)
+		for what, err := range map[string]error{"list": listErr, "get": getErr, "each": eachErr, "activity": activityErr} {
 			// Who may not is told so before anything else.
 			if fault.Is(err, fault.Forbidden) == test.allowed {
 				t.Errorf("%s: %s: %v", name, what, err)
@@ -117,9 +118,9 @@ func TestPagesAndEach(t *testing.T) {
 	if err := service.Each(ctx, owner, audit.Filter{}, func(audit.Entry) error { return stop }); !errors.Is(err, stop) {
 		t.Error(err)
 	}
-	about, err := service.About(ctx, "project", "7", 5)
-	if err != nil || len(about) != 1 || about[0].Subject != "7" {
-		t.Errorf("%+v, %v", about, err)
+	days, err := service.Activity(ctx, owner, 7)
+	if err != nil || len(days) != 7 || days[5].Changes+days[6].Changes != 450 || !days[6].Date.After(days[5].Date) {
+		t.Errorf("%+v, %v", days, err)
 	}
 }
 

@@ -37,6 +37,7 @@ func Run(t *testing.T, newFixture func(t *testing.T) Fixture) {
 		"entries are listed newest first":     suite.listed,
 		"filters":                             suite.filtered,
 		"pages meet":                          suite.paged,
+		"entries are counted by day":          suite.counted,
 		"entries form a chain":                suite.chained,
 		"many at once form one chain":         suite.raced,
 		"a cut record goes on":                suite.cut,
@@ -180,6 +181,26 @@ func (s suite) paged(t *testing.T) {
 	same(t, "last", s.seqs(t, audit.Listing{Limit: 2, Before: 2}), []int64{1})
 }
 
+func (s suite) counted(t *testing.T) {
+	since := time.Now()
+	for range 3 {
+		s.record(t, s.ctx, "project.created", "1")
+	}
+	days, err := s.Log.Daily(s.ctx, since.Add(-time.Minute))
+	must(t, err)
+	total := 0
+	for day, n := range days { // two of them around midnight
+		if total += n; day.Location() != time.UTC || !day.Equal(day.Truncate(24*time.Hour)) || since.Sub(day).Abs() > 25*time.Hour {
+			t.Errorf("%d on %v", n, day)
+		}
+	}
+	later, err := s.Log.Daily(s.ctx, since.Add(time.Hour))
+	must(t, err)
+	if total != 3 || len(later) != 0 {
+		t.Errorf("%d entries, and later %v", total, later)
+	}
+}
+
 func (s suite) chained(t *testing.T) {
 	s.record(t, by(s.ctx, "user_ä\n"), "project.created", "日本")
 	must(t, s.Log.Record(s.ctx, "member.updated", "user_1", nil))
@@ -287,8 +308,9 @@ func (s suite) noTenant(t *testing.T) {
 	_, getErr := s.Log.BySeq(ctx, 1)
 	_, afterErr := s.Log.After(ctx, 0, 1)
 	_, anchorsErr := s.Log.Anchors(ctx)
+	_, dailyErr := s.Log.Daily(ctx, time.Time{})
 	for what, err := range map[string]error{
-		"list": listErr, "get": getErr, "after": afterErr, "anchors": anchorsErr,
+		"list": listErr, "get": getErr, "after": afterErr, "anchors": anchorsErr, "daily": dailyErr,
 		"record": s.Log.Record(ctx, "project.created", "1", nil), "cut": s.Log.Cut(ctx, audit.Anchor{Seq: 1}),
 	} {
 		if err == nil {

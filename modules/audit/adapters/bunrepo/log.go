@@ -97,6 +97,24 @@ func (l *Log) List(ctx context.Context, listing audit.Listing) ([]audit.Entry, e
 	return entriesOf(rows), nil
 }
 
+// Daily implements [audit.Log].
+func (l *Log) Daily(ctx context.Context, since time.Time) (map[time.Time]int, error) {
+	var rows []struct {
+		Day     time.Time `bun:"day"`
+		Changes int       `bun:"changes"`
+	}
+	err := l.db.NewSelect().Model((*entryRow)(nil)).ColumnExpr("date_trunc('day', at AT TIME ZONE 'UTC') AS day").ColumnExpr("count(*) AS changes").
+		Where("at >= ?", since).GroupExpr("1").Scan(ctx, &rows)
+	if err != nil {
+		return nil, fault.Wrap("count audit log", database.Classify(err))
+	}
+	days := make(map[time.Time]int, len(rows))
+	for _, row := range rows {
+		days[row.Day.UTC()] = row.Changes
+	}
+	return days, nil
+}
+
 // BySeq implements [audit.Log].
 func (l *Log) BySeq(ctx context.Context, seq int64) (audit.Entry, error) {
 	var row entryRow

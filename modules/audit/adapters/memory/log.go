@@ -90,6 +90,20 @@ func (l *Log) List(ctx context.Context, listing audit.Listing) (found []audit.En
 	return found, err
 }
 
+// Daily implements [audit.Log].
+func (l *Log) Daily(ctx context.Context, since time.Time) (days map[time.Time]int, err error) {
+	days = map[time.Time]int{}
+	err = l.of(ctx, func(r *record) error {
+		for _, e := range r.entries {
+			if !e.At.Before(since) {
+				days[e.At.Truncate(24*time.Hour)]++
+			}
+		}
+		return nil
+	})
+	return days, err
+}
+
 // BySeq implements [audit.Log].
 func (l *Log) BySeq(ctx context.Context, seq int64) (entry audit.Entry, err error) {
 	err = l.of(ctx, func(r *record) error {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tenonhq/tenon/modules/audit"
 	"github.com/tenonhq/tenon/modules/identity"
@@ -41,6 +42,7 @@ func (p *Pages) Mount(r chi.Router) {
 	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request, identity.Access) error{
 		"/audit-log":            p.list,
 		"/audit-log/export.csv": p.export,
+		"/activity":             p.activity,
 	} {
 		r.Get(pattern, p.errors.Handle(func(w http.ResponseWriter, r *http.Request) error {
 			access, _ := identity.AccessFromContext(r.Context()) // without it nobody asks, who may do nothing
@@ -135,6 +137,47 @@ func isPerson(kind origin.Kind) bool { return kind == origin.Person || kind == o
 func subjectOf(e audit.Entry) string {
 	subject, _, _ := strings.Cut(e.Action, ".")
 	return subject
+}
+
+// What the page of activity shows.
+const (
+	activityDays    = 30
+	activityEntries = 8
+)
+
+// activity shows what was changed lately, in the tenant or about one thing: by itself,
+// and within other pages, which ask for it once they are there.
+func (p *Pages) activity(w http.ResponseWriter, r *http.Request, access identity.Access) error {
+	if err := p.service.Authorize(access.Actor()); err != nil {
+		return err
+	}
+	query := queryOf(r)
+	listing, err := query.listing()
+	if err != nil {
+		return err
+	}
+	listing.Limit = activityEntries
+	var page audit.Page
+	var days []audit.Day
+	group, ctx := errgroup.WithContext(r.Context())
+	group.Go(func() (err error) {
+		page, err = p.service.List(ctx, access.Actor(), listing)
+		return err
+	})
+	if !query.isFiltered() {
+		group.Go(func() (err error) {
+			days, err = p.service.Activity(ctx, access.Actor(), activityDays)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	people, err := p.people(r.Context(), "", page.Entries...)
+	if err != nil {
+		return err
+	}
+	return web.Render(w, r, http.StatusOK, "Activity", activityPage(query, days, page.Entries, people))
 }
 
 // exportHead names the columns of an export.
