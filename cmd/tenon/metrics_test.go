@@ -1,10 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/tenonhq/tenon/platform/database"
 )
 
 // scrape returns what Prometheus gets.
@@ -39,7 +42,7 @@ func TestMetricsOfTheProduct(t *testing.T) {
 		`tenon_database_connections{state="busy"}`, "tenon_database_wait_seconds_total",
 		`tenon_webhook_inbox_events{state="dead"} 0`, "tenon_webhook_lag_seconds 0",
 		"tenon_public_schema_current 1", `tenon_tenants{schema_version="`, "tenon_migration_failed_tenants 0",
-		`tenon_catalog_bytes{table="pg_attribute"}`, "tenon_catalog_backend_bytes 44032", "tenon_tenant_room ",
+		`tenon_catalog_bytes{table="pg_attribute"}`, fmt.Sprintf("tenon_catalog_backend_bytes %d", database.CatalogBytesPerTenant), "tenon_tenant_room ",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is missing", want)

@@ -60,7 +60,7 @@ func TestTransactor(t *testing.T)      { t.Parallel(); identitytest.RunTransacto
 func TestIsolation(t *testing.T) {
 	t.Parallel()
 	databasetest.RunIsolation(t, func(t *testing.T) databasetest.Isolation {
-		db := databasetest.New(t)
+		db := newDatabase(t)
 		members := bunrepo.NewMembers(db)
 		return databasetest.Isolation{
 			DB: db, A: newTenant(t, db), B: newTenant(t, db),
