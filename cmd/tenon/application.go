@@ -223,7 +223,10 @@ func newDatabase(lifecycle fx.Lifecycle, c config.Config, metrics *telemetry.Met
 		MaxConnLifetime: c.DatabaseConnLifetime,
 		ApplicationName: "tenon",
 		Logger:          logger,
-		Observe:         metrics.ObserveMessage,
+		Observe: func(ctx context.Context, message database.Message) {
+			metrics.ObserveMessage(ctx, message)
+			httpserver.ObserveMessage(ctx, message.Duration)
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -317,6 +320,7 @@ func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *https
 		},
 		SharedLimits: shared,
 		Observe:      metrics.ObserveRequest,
+		ServerTiming: c.ServerTiming,
 		Tracing:      tracing.Provider(),
 		Idempotency:  keys,
 	}, append(mounts, httpserver.Mount{Surface: httpserver.Public, Routes: mountWeb})...)

@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -103,6 +105,7 @@ func TestAuditLog(t *testing.T) {
 	}
 
 	p.seeAuditLog(t)
+	p.askLittle(t, token)
 
 	if said := tenon(0, "audit", "verify"); !strings.Contains(said, "0 not whole") {
 		t.Error(said)
@@ -166,6 +169,58 @@ func TestAuditLog(t *testing.T) {
 			t.Errorf("%s: %d, %s", wrong, code, said)
 		}
 	}
+}
+
+// messagesOfPages are the most messages to the database that a page of a tenant takes
+// once its visitor is known to the process: two are the layout's, which names the
+// visitor's organizations, and two the page's own. Where it is more, some of them go
+// out side by side, or in turn for what is seldom looked at.
+var messagesOfPages = map[string]int{
+	"/{tenant}/": 0, "/{tenant}/organization": 2, "/{tenant}/dashboard": 4, "/{tenant}/onboarding": 2, "/{tenant}/search": 4,
+	"/{tenant}/activity": 5, "/{tenant}/audit-log": 4, "/{tenant}/audit-log/export.csv": 3,
+	"/{tenant}/api-keys": 5, "/{tenant}/api-keys/new": 2, "/{tenant}/api-keys/{key}/revoke": 4,
+	"/{tenant}/members": 3, "/{tenant}/members/invite": 2, "/{tenant}/members/invitations/{invitation}/revoke": 2, "/{tenant}/members/leave": 2,
+	"/{tenant}/members/{user}": 3, "/{tenant}/members/{user}/remove": 3, "/{tenant}/members/{user}/transfer": 3,
+	"/{tenant}/projects": 5, "/{tenant}/projects/bulk": 4, "/{tenant}/projects/new": 2, "/{tenant}/projects/{project}": 4,
+	"/{tenant}/projects/{project}/edit": 3, "/{tenant}/projects/{project}/delete": 3,
+	"/{tenant}/settings": 2, "/{tenant}/settings/delete": 2, "/{tenant}/settings/sign-in": 2,
+}
+
+// askLittle holds pages to what they may ask the database, as they say themselves.
+func (p *product) askLittle(t *testing.T, token string) {
+	t.Helper()
+	said := regexp.MustCompile(`desc="(\d+) messages"`)
+	fill := strings.NewReplacer("{tenant}", "acme", "{project}", "website-relaunch", "{key}", p.newKey(t, token, "acme").ID,
+		"{invitation}", p.newInvitation(t, token, "acme"), "{user}", p.someMember(t, token))
+	for _, row := range attackTable {
+		if row.method != http.MethodGet || !strings.HasPrefix(row.pattern, "/{tenant}/") {
+			continue
+		}
+		most, listed := messagesOfPages[row.pattern]
+		answered := p.call(t, http.MethodGet, fill.Replace(row.pattern), token, nil)
+		match := said.FindStringSubmatch(answered.header.Get("Server-Timing"))
+		if !listed || match == nil {
+			t.Errorf("%s has no row, or does not say what it took: %v", row.pattern, answered.header)
+			continue
+		}
+		if n, err := strconv.Atoi(match[1]); err != nil || n > most {
+			t.Errorf("%s takes %s messages, more than %d (%d)", row.pattern, match[1], most, answered.status)
+		}
+	}
+}
+
+// someMember returns the id of a member of acme who is no owner.
+func (p *product) someMember(t *testing.T, token string) string {
+	t.Helper()
+	var page struct{ Items []struct{ ID, Role string } }
+	p.call(t, http.MethodGet, "/api/tenants/acme/members", token, nil).decode(t, &page)
+	for _, member := range page.Items {
+		if member.Role != "owner" {
+			return member.ID
+		}
+	}
+	t.Fatal("everybody is an owner")
+	return ""
 }
 
 // seeAuditLog reads the page as an owner does.

@@ -198,6 +198,9 @@ func devEnvironment(environ []string, ready readyLine, emulator *clerkdev.Emulat
 		_, replaced := decided[name]
 		return replaced
 	})
+	if variable(environ, "SERVER_TIMING") == "" {
+		decided["SERVER_TIMING"] = "true"
+	}
 	if variable(environ, "METRICS_ADDR") == "" {
 		decided["METRICS_ADDR"] = "127.0.0.1:0"
 	}

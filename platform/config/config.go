@@ -71,6 +71,8 @@ type Config struct {
 	SlowStatement time.Duration `env:"SLOW_STATEMENT" envDefault:"1s" want:"a duration from 0s to 10m; 0s logs none" example:"500ms" doc:"Statements that take longer are logged, with their tenant and route and without their arguments"`
 	CatalogMemory int           `env:"CATALOG_MEMORY" envDefault:"4096" want:"a whole number of MiB from 1 to 10000000" example:"4096" doc:"Memory that the database server has for the catalog caches of this process' connections, which tells how many more tenants there is room for"`
 
+	ServerTiming bool `env:"SERVER_TIMING" envDefault:"false" want:"true or false" example:"true" doc:"Whether answers say what the server and the database took for them (Server-Timing), for development"`
+
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" want:"debug, info, warn or error" example:"info" doc:"Least severe level that is logged"`
 	LogFormat string     `env:"LOG_FORMAT" envDefault:"json" want:"json or text" example:"json" doc:"Form of the log on standard error"`
 }

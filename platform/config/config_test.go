@@ -114,6 +114,7 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 		"DATABASE_TENANT_GROUPS":        {"0", "-1", "11", "some"},
 		"TENANT_ROLES":                  {"yes", "ON", "auto,on"},
 		"TENANT_PURGE_AFTER":            {"59m", "90000h"},
+		"SERVER_TIMING":                 {"yes", "2"},
 		"AUDIT_RETENTION":               {"-1h", "23h", "1000000h", "a year"},
 		"AUDIT_SIGNING_KEY":             {"x", "c2hvcnQ="},
 		"AUDIT_TRUSTED_KEYS":            {"x", "YSBzZWVkIG9mIDMyIGJ5dGVzIGZvciB0aGUgdGVzdHM=,x"},

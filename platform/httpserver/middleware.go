@@ -35,6 +35,7 @@ func (rt *Router) chain() []func(http.Handler) http.Handler {
 		rt.trace,        // around all that is measured
 		rt.identify,     // request id and state, which everything below reads
 		rt.clientIP(),   // before anything that logs or counts by address
+		rt.serverTiming, // around what takes time
 		originate,       // whatever is changed below comes from this request
 		rt.logAccess,    // sees the final status, also of panics
 		rt.recoverPanic, // above everything that can panic

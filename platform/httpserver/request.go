@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -26,6 +27,10 @@ type requestState struct {
 	caller      func(context.Context) Caller
 	idempotency IdempotencyStore
 	hold        time.Duration // how long a request may run
+
+	// What the database was asked for it, see [ObserveMessage].
+	messages atomic.Int64
+	database atomic.Int64 // nanoseconds
 
 	mu    sync.Mutex
 	attrs []slog.Attr

@@ -58,6 +58,8 @@ type Config struct {
 	Limits Limits
 	// Observe is told of every request once it was answered; may be nil.
 	Observe func(context.Context, Answered)
+	// ServerTiming says in every answer what it took, for whoever develops.
+	ServerTiming bool
 	// Tracing makes every request a span; nil makes none.
 	Tracing trace.TracerProvider
 	// SharedLimits is where several processes count for Limits together; nil is
