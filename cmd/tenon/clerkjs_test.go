@@ -108,10 +108,15 @@ func (v *visitor) fillClerk(t *testing.T, name, text string) {
 	browsertest.Do(t, v.ctx, chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
-// clickClerk clicks what a component calls name, once it is there.
+// clickClerk clicks what a component calls name, once it is there and nothing that it
+// is in moves any more: a click goes to a place on the screen.
 func (v *visitor) clickClerk(t *testing.T, name string) {
 	t.Helper()
 	selector := ".cl-" + name
-	browsertest.Eventually(t, v.ctx, fmt.Sprintf(`document.querySelector(%q)?.checkVisibility()`, selector))
+	browsertest.Eventually(t, v.ctx, fmt.Sprintf(`(() => {
+		const wanted = document.querySelector(%q)
+		const moves = a => a.playState === "running" && a.effect?.target?.contains(wanted)
+		return wanted?.checkVisibility() && !document.getAnimations().some(moves)
+	})()`, selector))
 	v.click(t, selector)
 }

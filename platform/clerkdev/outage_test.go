@@ -64,13 +64,16 @@ func TestOutage(t *testing.T) {
 		t.Errorf("what failed late took no effect: %+v, %v", found, err)
 	}
 
-	set(clerkdev.Outage{Silent: true})
+	set(clerkdev.Outage{Silent: true, Calls: 2})
 	asked := make(chan error, 1)
 	go func() { asked <- ask() }()
 	impatient, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := i.users.List(impatient, &user.ListParams{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("silence says %v", err)
+	}
+	for i.Outage() != (clerkdev.Outage{}) { // until both calls have met it
+		time.Sleep(time.Millisecond)
 	}
 	set(clerkdev.Outage{})
 	if err := <-asked; err == nil {
