@@ -172,6 +172,7 @@ var attackTable = []attacked{
 	{method: "GET", pattern: "/{tenant}/audit-log", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
 	{method: "GET", pattern: "/{tenant}/audit-log/export.csv", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
 	{method: "GET", pattern: "/{tenant}/search", own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
+	{method: "GET", pattern: "/{tenant}/profile", own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
 	{method: "GET", pattern: "/{tenant}/activity", own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
 	{method: "GET", pattern: "/{tenant}/settings", own: statuses{200, 403, 403, 403, 404, 401}, foreign: outside(200)},
 	{method: "POST", pattern: "/{tenant}/settings", body: "name=&slug=", own: statuses{422, 403, 403, 403, 404, 401}, foreign: outside(422)},

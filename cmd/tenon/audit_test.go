@@ -177,7 +177,7 @@ func TestAuditLog(t *testing.T) {
 // out side by side, or in turn for what is seldom looked at.
 var messagesOfPages = map[string]int{
 	"/{tenant}/": 0, "/{tenant}/organization": 2, "/{tenant}/dashboard": 4, "/{tenant}/onboarding": 2, "/{tenant}/search": 4,
-	"/{tenant}/activity": 5, "/{tenant}/audit-log": 4, "/{tenant}/audit-log/export.csv": 3,
+	"/{tenant}/profile": 2, "/{tenant}/activity": 5, "/{tenant}/audit-log": 4, "/{tenant}/audit-log/export.csv": 3,
 	"/{tenant}/api-keys": 5, "/{tenant}/api-keys/new": 2, "/{tenant}/api-keys/{key}/revoke": 4,
 	"/{tenant}/members": 3, "/{tenant}/members/invite": 2, "/{tenant}/members/invitations/{invitation}/revoke": 2, "/{tenant}/members/leave": 2,
 	"/{tenant}/members/{user}": 3, "/{tenant}/members/{user}/remove": 3, "/{tenant}/members/{user}/transfer": 3,
@@ -255,6 +255,9 @@ func (p *product) seeAuditLog(t *testing.T) {
 	ada.at(t, "/acme/projects/audited")
 	ada.says(t, "archived project Audited")
 	ada.look(t, "project-activity")
+	ada.open(t, "/acme/profile")
+	ada.at(t, "/acme/profile")
+	ada.look(t, "profile")
 }
 
 // auditContract is what the audit log's operations answer in acme, where things

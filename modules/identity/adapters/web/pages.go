@@ -100,6 +100,7 @@ func (p *Pages) Tenant(r chi.Router) {
 		access, _ := identity.AccessFromContext(r.Context())
 		http.Redirect(w, r, homePath(access.Tenant), http.StatusSeeOther)
 	})
+	r.Get("/profile", p.errors.Handle(p.showProfile))
 	r.Get("/onboarding", p.errors.Handle(p.showOnboarding))
 	r.Post("/onboarding", p.errors.Handle(p.completeOnboarding))
 	r.Get(organizationProfilePath, p.component("organization-profile", "Organization", "/"))
@@ -145,6 +146,11 @@ func (p *Pages) lead(w http.ResponseWriter, r *http.Request, session identity.Se
 
 // waitSeconds is when a browser that waits looks again.
 const waitSeconds = "2"
+
+func (p *Pages) showProfile(w http.ResponseWriter, r *http.Request) error {
+	access, _ := identity.AccessFromContext(r.Context())
+	return web.Render(w, r, http.StatusOK, "Your profile", profilePage(access))
+}
 
 func (p *Pages) showOnboarding(w http.ResponseWriter, r *http.Request) error {
 	access, _ := identity.AccessFromContext(r.Context())
