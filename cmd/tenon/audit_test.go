@@ -86,7 +86,7 @@ func TestAuditLog(t *testing.T) {
 		entry = latest("action=organization.updated")
 		return entry.Label == "Acme & Sons"
 	})
-	if entry.Actor.Kind != "webhook" || entry.Actor.ID == "" || entry.Changes["name"].Before != "Acme" {
+	if entry.Actor.Kind != "webhook" || entry.Actor.ID == "" || entry.Changes["name"].Before != "Acme" || len(entry.Changes) != 1 {
 		t.Errorf("by a webhook: %+v", entry)
 	}
 	tenon(0, "tenants", "suspend", "acme")
@@ -94,7 +94,7 @@ func TestAuditLog(t *testing.T) {
 	eventually(t, "the activation", func() bool {
 		return p.call(t, "GET", "/api/tenants/acme/audit-log", token, nil).status == http.StatusOK
 	})
-	if entry = latest("action=organization.updated"); entry.Actor.Kind != "command" || !strings.Contains(entry.Actor.ID, "@") || entry.Changes["is_active"].After != true {
+	if entry = latest("action=organization.updated"); entry.Actor.Kind != "command" || !strings.Contains(entry.Actor.ID, "@") || entry.Changes["is_active"].After != true || len(entry.Changes) != 1 {
 		t.Errorf("by a command: %+v", entry)
 	}
 

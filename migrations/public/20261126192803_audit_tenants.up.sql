@@ -58,19 +58,10 @@ END $$;
 -- audit_tenant records what changes about a tenant in the tenant's own log. A schema
 -- that has none yet, in the middle of a rollout, is left alone.
 CREATE FUNCTION audit_tenant() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    before  jsonb := to_jsonb(OLD);
-    after   jsonb := to_jsonb(NEW);
-    changes json;
 BEGIN
-    SELECT json_object_agg(key, CASE
-            WHEN TG_OP = 'INSERT' THEN json_build_object('after', after -> key)
-            ELSE json_build_object('before', before -> key, 'after', after -> key) END ORDER BY key COLLATE "C")
-        INTO changes
-        FROM unnest(ARRAY['name', 'slug', 'image_url', 'is_active', 'deleted_at']) AS key
-        WHERE before -> key IS DISTINCT FROM after -> key;
-    IF changes IS NOT NULL AND to_regclass(quote_ident(NEW.schema_name) || '.audit_log') IS NOT NULL THEN
-        PERFORM public.audit_append(NEW.schema_name, 'organization.' || CASE TG_OP WHEN 'INSERT' THEN 'created' ELSE 'updated' END, NEW.id, NEW.name, changes);
+    IF to_regclass(quote_ident(NEW.schema_name) || '.audit_log') IS NOT NULL THEN
+        PERFORM public.audit_record(NEW.schema_name, TG_OP, to_jsonb(OLD), to_jsonb(NEW), '[0:4]={organization,id,"",
+            id requested_slug schema_name schema_version schema_fingerprint created_at updated_at suspended_at,name}');
     END IF;
     RETURN NULL;
 END $$;
