@@ -40,20 +40,16 @@ func auditCommand(s surroundings) *cli.Command {
 
 // auditKeys reads the keys from the environment; own is nil without one.
 func auditKeys(s surroundings) (own ed25519.PrivateKey, trusted []ed25519.PublicKey, err error) {
+	if texts := variable(s.environ, "AUDIT_TRUSTED_KEYS"); texts != "" {
+		if trusted, err = audit.ParsePublicKeys(strings.Split(texts, ",")); err != nil {
+			return nil, nil, usageError("AUDIT_TRUSTED_KEYS is not valid; want base64 of public keys of 32 bytes, separated by commas")
+		}
+	}
 	if text := variable(s.environ, "AUDIT_SIGNING_KEY"); text != "" {
 		if own, err = audit.ParseKey(text); err != nil {
 			return nil, nil, usageError("AUDIT_SIGNING_KEY is not valid; want base64 of 32 bytes, as `tenon audit key` prints it")
 		}
 		trusted = append(trusted, audit.PublicKeyOf(own))
-	}
-	if texts := variable(s.environ, "AUDIT_TRUSTED_KEYS"); texts != "" {
-		for text := range strings.SplitSeq(texts, ",") {
-			key, err := audit.ParsePublicKey(strings.TrimSpace(text))
-			if err != nil {
-				return nil, nil, usageError("AUDIT_TRUSTED_KEYS is not valid; want base64 of public keys of 32 bytes, separated by commas")
-			}
-			trusted = append(trusted, key)
-		}
 	}
 	return own, trusted, nil
 }

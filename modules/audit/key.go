@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"strings"
 )
 
 // A key is written as base64: of the 32 bytes of its seed (RFC 8032, section 5.1.5)
@@ -39,6 +40,18 @@ func ParsePublicKey(text string) (ed25519.PublicKey, error) {
 		return nil, errKey
 	}
 	return key, nil
+}
+
+// ParsePublicKeys reads several, with or without space around them.
+func ParsePublicKeys(texts []string) ([]ed25519.PublicKey, error) {
+	keys := make([]ed25519.PublicKey, len(texts))
+	for i, text := range texts {
+		var err error
+		if keys[i], err = ParsePublicKey(strings.TrimSpace(text)); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
 }
 
 // PublicKeyText returns how the half that verifies is written.

@@ -2,9 +2,7 @@
 package auditfx
 
 import (
-	"crypto/ed25519"
 	"log/slog"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"go.uber.org/fx"
@@ -49,13 +47,9 @@ func runRetention(lifecycle fx.Lifecycle, c config.Config, log audit.Log, tenant
 	if err != nil {
 		return err
 	}
-	var trusted []ed25519.PublicKey
-	for _, text := range c.AuditTrustedKeys {
-		key, err := audit.ParsePublicKey(strings.TrimSpace(text))
-		if err != nil {
-			return err
-		}
-		trusted = append(trusted, key)
+	trusted, err := audit.ParsePublicKeys(c.AuditTrustedKeys)
+	if err != nil {
+		return err
 	}
 	task := background.New(audit.NewRetention(audit.NewCutter(log, key, trusted...), tenants, c.AuditRetention, logger).Run)
 	lifecycle.Append(fx.StartStopHook(task.Start, task.Stop))
