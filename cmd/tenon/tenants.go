@@ -102,30 +102,20 @@ func listTenantsCommand(s surroundings) *cli.Command {
 				if !cmd.Bool("json") {
 					fmt.Fprintln(table, "SLUG\tNAME\tSTATE\tSCHEMA\tID")
 				}
-				const page = 500
-				var after tenancy.Slug
-				for {
-					tenants, err := service.List(ctx, after, page)
-					if err != nil {
-						return err
+				err := service.Each(ctx, func(t tenancy.Tenant) error {
+					if state := cmd.String("state"); state != "" && state != tenantState(t) {
+						return nil
 					}
-					for _, t := range tenants {
-						after = t.Slug
-						if state := cmd.String("state"); state != "" && state != tenantState(t) {
-							continue
-						}
-						if cmd.Bool("json") {
-							if err := lines.Encode(lineOf(t)); err != nil {
-								return err
-							}
-							continue
-						}
-						fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", t.Slug, printable(t.Name), tenantState(t), t.Schema, t.ID)
+					if cmd.Bool("json") {
+						return lines.Encode(lineOf(t))
 					}
-					if len(tenants) < page {
-						return table.Flush()
-					}
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", t.Slug, printable(t.Name), tenantState(t), t.Schema, t.ID)
+					return nil
+				})
+				if err != nil {
+					return err
 				}
+				return table.Flush()
 			})
 		},
 	}

@@ -11,26 +11,15 @@ import (
 	"github.com/tenonhq/tenon/platform/tenant"
 )
 
-// Tenants hands every tenant that can be worked on to fn with a context in it, in the
-// order of their slugs, until fn returns an error, which it returns. Tenants of deleted
-// organizations are among them until they are purged.
+// Tenants hands every tenant that can be worked on to fn with a context in it, as
+// [tenancy.Service.Each] does.
 func Tenants(ctx context.Context, service *tenancy.Service, fn func(ctx context.Context, t tenancy.Tenant) error) error {
-	const page = 500
-	for after := (tenancy.Slug{}); ; {
-		tenants, err := service.List(ctx, after, page)
-		if err != nil || len(tenants) == 0 {
-			return err
+	return service.Each(ctx, func(t tenancy.Tenant) error {
+		if !service.Serves(t) {
+			return nil // in the middle of a rollout
 		}
-		for _, t := range tenants {
-			after = t.Slug
-			if !service.Serves(t) {
-				continue // in the middle of a rollout
-			}
-			if err := fn(tenant.NewContext(ctx, t.Schema), t); err != nil {
-				return err
-			}
-		}
-	}
+		return fn(tenant.NewContext(ctx, t.Schema), t)
+	})
 }
 
 // Retention cuts every tenant's record once a day. Any number of them may run.

@@ -85,6 +85,27 @@ func (s *Service) List(ctx context.Context, after Slug, limit int) ([]Tenant, er
 	return tenants, fault.Wrap("list tenants", err)
 }
 
+// eachPage is how many tenants [Service.Each] reads at once.
+const eachPage = 500
+
+// Each hands every tenant to fn, in the order of their slugs, until fn returns an
+// error, which it returns. Those of deleted organizations are among them until they
+// are purged.
+func (s *Service) Each(ctx context.Context, fn func(Tenant) error) error {
+	for after := (Slug{}); ; {
+		tenants, err := s.List(ctx, after, eachPage)
+		if err != nil || len(tenants) == 0 {
+			return err
+		}
+		for _, t := range tenants {
+			if err := fn(t); err != nil {
+				return err
+			}
+			after = t.Slug
+		}
+	}
+}
+
 // Sync makes the registry agree with what is known of an organization, in one
 // transaction: a new one is provisioned whole, a known one is renamed, a
 // deleted one is suspended and kept until the purge. It returns the tenant as

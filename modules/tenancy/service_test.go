@@ -2,6 +2,7 @@ package tenancy_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -186,6 +187,35 @@ func TestResolve(t *testing.T) {
 	for _, slug := range []string{"", "ACME", "acme ", "other", "api", "../acme", "acme\x00", "'; --", strings.Repeat("a", 10_000)} {
 		if _, err := w.Resolve(t.Context(), slug); !fault.Is(err, fault.NotFound) {
 			t.Errorf("resolving %.20q: got %v, want not found", slug, err)
+		}
+	}
+}
+
+// TestEach goes through more tenants than are read at once.
+func TestEach(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	const all = 1001
+	for n := range all {
+		slug := fmt.Sprintf("tenant-%04d", n)
+		if err := w.registry.Insert(t.Context(), tenancytest.NewTenant(slug)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n, stop := 0, errors.New("stop")
+	for _, last := range []int{all, 700} {
+		n = 0
+		err := w.Each(t.Context(), func(each tenancy.Tenant) error {
+			if want := fmt.Sprintf("tenant-%04d", n); each.Slug.String() != want {
+				t.Fatalf("%s, want %s", each.Slug, want)
+			}
+			if n++; n == last && last < all {
+				return stop
+			}
+			return nil
+		})
+		if n != last || (last < all) != errors.Is(err, stop) || last == all && err != nil {
+			t.Errorf("%d tenants, %v", n, err)
 		}
 	}
 }
