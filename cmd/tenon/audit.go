@@ -127,15 +127,10 @@ func readHeads(name string) (map[string]audit.Head, error) {
 }
 
 func verifyAudit(ctx context.Context, s surroundings, cmd *cli.Command, o operator, trusted []ed25519.PublicKey, heads map[string]audit.Head) error {
-	log, service := bunrepo.NewLog(o.db), o.tenancy()
-	total, err := o.tenantCount(ctx, cmd.String("tenant"))
-	if err != nil {
-		return err
-	}
+	log, name := bunrepo.NewLog(o.db), cmd.String("tenant")
 	lines, table := json.NewEncoder(s.stdout), tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
-	report := newProgress(s.stderr)
-	looked, entries, broken := 0, 0, 0
-	verify := func(ctx context.Context, t tenancy.Tenant) error {
+	entries, broken := 0, 0
+	looked, err := o.eachLog(ctx, s, name, func(ctx context.Context, t tenancy.Tenant) (done, failed string, err error) {
 		var wanted *audit.Head
 		if head, ok := heads[t.ID]; ok {
 			wanted = &head
@@ -143,27 +138,25 @@ func verifyAudit(ctx context.Context, s surroundings, cmd *cli.Command, o operat
 		}
 		found, err := audit.Verify(ctx, log, trusted, wanted)
 		if err != nil {
-			return fmt.Errorf("%s: %w", t.Slug, err)
+			return "", "", fmt.Errorf("%s: %w", t.Slug, err)
 		}
-		looked, entries = looked+1, entries+found.Entries
+		entries += found.Entries
 		if len(found.Problems) > 0 {
 			broken++
 		}
-		report.show(looked, max(looked, total), fmt.Sprintf("%d entries", entries), fmt.Sprintf("%d not whole", broken))
 		if cmd.Bool("json") {
-			return lines.Encode(verificationLine{t.ID, t.Slug.String(), found.Entries, found.Head.Seq, found.Head.Hash.String(), append([]string{}, found.Problems...)})
+			err = lines.Encode(verificationLine{t.ID, t.Slug.String(), found.Entries, found.Head.Seq, found.Head.Hash.String(), append([]string{}, found.Problems...)})
+		} else {
+			for _, problem := range found.Problems {
+				fmt.Fprintf(table, "%s\t%s\n", t.Slug, problem)
+			}
 		}
-		for _, problem := range found.Problems {
-			fmt.Fprintf(table, "%s\t%s\n", t.Slug, problem)
-		}
-		return nil
-	}
-	err = eachNamed(ctx, service, cmd.String("tenant"), verify)
-	report.finish()
+		return fmt.Sprintf("%d entries", entries), fmt.Sprintf("%d not whole", broken), err
+	})
 	if err := errors.Join(err, table.Flush()); err != nil {
 		return err
 	}
-	if cmd.String("tenant") == "" {
+	if name == "" {
 		for id := range heads {
 			fmt.Fprintf(s.stderr, "There is no tenant %s any more; it may have been purged.\n", printable(id))
 		}
@@ -175,28 +168,38 @@ func verifyAudit(ctx context.Context, s surroundings, cmd *cli.Command, o operat
 	return nil
 }
 
-// tenantCount is how many tenants there are, or one that is named.
-func (o operator) tenantCount(ctx context.Context, name string) (total int, err error) {
+// eachLog does work for the tenant that is named, or for all, and shows how far it is:
+// what work says was done and what was not. It returns how many tenants were done.
+func (o operator) eachLog(ctx context.Context, s surroundings, name string, work func(ctx context.Context, t tenancy.Tenant) (done, failed string, err error)) (looked int, err error) {
+	service, total := o.tenancy(), 0
+	report := newProgress(s.stderr)
+	defer report.finish()
+	one := func(ctx context.Context, t tenancy.Tenant) error {
+		done, failed, err := work(ctx, t)
+		if err != nil {
+			return err
+		}
+		looked++
+		report.show(looked, max(looked, total), done, failed)
+		return nil
+	}
 	if name != "" {
-		return 1, nil
+		t, err := findTenant(ctx, service, name)
+		if err != nil {
+			return 0, err
+		}
+		err = one(tenant.NewContext(ctx, t.Schema), t)
+		return looked, err
 	}
 	status, err := o.engine.Status(ctx)
+	if err != nil {
+		return 0, err
+	}
 	for _, version := range status.Versions {
 		total += version.Tenants
 	}
-	return total, err
-}
-
-// eachNamed does work for the tenant that is named, or for all.
-func eachNamed(ctx context.Context, service *tenancy.Service, name string, work func(ctx context.Context, t tenancy.Tenant) error) error {
-	if name == "" {
-		return audit.Tenants(ctx, service, work)
-	}
-	t, err := findTenant(ctx, service, name)
-	if err != nil {
-		return err
-	}
-	return work(tenant.NewContext(ctx, t.Schema), t)
+	err = audit.Tenants(ctx, service, one)
+	return looked, err
 }
 
 func cutAuditCommand(s surroundings) *cli.Command {
@@ -232,24 +235,17 @@ func cutAuditCommand(s surroundings) *cli.Command {
 }
 
 func cutAudit(ctx context.Context, s surroundings, o operator, name string, cutter *audit.Cutter, before time.Time) error {
-	total, err := o.tenantCount(ctx, name)
-	if err != nil {
-		return err
-	}
-	report := newProgress(s.stderr)
-	looked, removed, left := 0, 0, 0
-	err = eachNamed(ctx, o.tenancy(), name, func(ctx context.Context, t tenancy.Tenant) error {
+	removed, left := 0, 0
+	looked, err := o.eachLog(ctx, s, name, func(ctx context.Context, t tenancy.Tenant) (done, failed string, err error) {
 		n, err := cutter.Cut(ctx, before)
 		if fault.Is(err, fault.Conflict) {
 			left++
 			fmt.Fprintf(s.stdout, "%s: %s\n", t.Slug, fault.As(err).Message)
 			err = nil
 		}
-		looked, removed = looked+1, removed+n
-		report.show(looked, max(looked, total), fmt.Sprintf("%d entries cut off", removed), fmt.Sprintf("%d left as they are", left))
-		return err
+		removed += n
+		return fmt.Sprintf("%d entries cut off", removed), fmt.Sprintf("%d left as they are", left), err
 	})
-	report.finish()
 	if err != nil {
 		return err
 	}

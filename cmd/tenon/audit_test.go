@@ -120,7 +120,7 @@ func TestAuditLog(t *testing.T) {
 	}
 	_, signing := audit.NewKey()
 	environ = append(environ, "AUDIT_SIGNING_KEY="+signing)
-	if said := tenon(0, "audit", "cut", "--older-than", "0s", "--tenant", "testcorp"); strings.Contains(said, ", 0 entries cut off") {
+	if said := tenon(0, "audit", "cut", "--older-than", "0s", "--tenant", "testcorp"); strings.Contains(said, ", 0 entries cut off") || !strings.Contains(said, "1 tenant looked at") {
 		t.Error(said)
 	}
 	tenon(0, "audit", "verify", "--heads", heads)
