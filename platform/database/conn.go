@@ -178,7 +178,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	}
 	c.openRows = true
 	result := &rows{Rows: pgRows, ctx: ctx, conn: c, stop: stop}
-	if c.commits(query) {
+	if c.bound == nil && !reads(query) { // a transaction has an answer of its own to its commit
 		return result.all()
 	}
 	return result, nil
@@ -202,24 +202,16 @@ func (c *conn) prefix(ctx context.Context, query string, args []driver.NamedValu
 	if c.bound != nil && c.wire.state == stateAborted && (&words{sql: query}).next() != "rollback" {
 		return "", ErrAborted
 	}
-	if c.changes(query) {
+	// A tenant's transaction was told its origin at its beginning; in one of the
+	// system's, every statement comes with its own.
+	if (c.bound == nil || c.bound.scope == systemScope) && !reads(query) {
 		prefix += origin.FromContext(ctx).SQL()
 	}
 	return prefix, nil
 }
 
-// changes reports whether query may change something whose origin is not known yet. A
-// tenant's transaction was told at its beginning; in one of the system's, every
-// statement comes with its own.
-func (c *conn) changes(query string) bool {
-	return (c.bound == nil || c.bound.scope == systemScope) && (&words{sql: query}).next() != "select"
-}
-
-// commits reports whether query may change something that is committed by the end
-// of its message. A transaction has an answer of its own to its commit.
-func (c *conn) commits(query string) bool {
-	return c.bound == nil && (&words{sql: query}).next() != "select"
-}
+// reads reports whether query is one that changes nothing, for all that can be seen.
+func reads(query string) bool { return (&words{sql: query}).next() == "select" }
 
 func (c *conn) exec(ctx context.Context, message string) (driver.Result, error) {
 	return c.execAs(ctx, message, "")
