@@ -112,6 +112,14 @@ func ParseTime(name, text string) (time.Time, error) {
 	return time.Time{}, fault.InvalidFields(fault.Field{Name: name, Message: "Use a date such as 2026-01-31, or a time such as 2026-01-31T12:00:00Z."})
 }
 
+// ParsePeriod reads [Filter.From] and [Filter.Until] as [ParseTime] does, and tells of
+// both what is wrong.
+func ParsePeriod(from, until string) (begin, end time.Time, err error) {
+	begin, fromErr := ParseTime("from", from)
+	end, untilErr := ParseTime("until", until)
+	return begin, end, fault.JoinInvalid(fromErr, untilErr)
+}
+
 // ParseSeq reads [Listing.Before]; "" is 0. It fails for what is no number of an
 // entry.
 func ParseSeq(text string) (int64, error) {
@@ -120,7 +128,7 @@ func ParseSeq(text string) (int64, error) {
 	}
 	seq, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || seq < 1 {
-		return 0, fault.InvalidFields(fault.Field{Name: "before", Message: "Use a number from the page before."})
+		return 0, fault.InvalidFields(fault.Field{Name: "before", Message: "This page of the log does not exist."})
 	}
 	return seq, nil
 }

@@ -156,6 +156,21 @@ func (e *Error) WithRetryAfter(d time.Duration) *Error {
 	return &clone
 }
 
+// JoinInvalid returns one error of kind [Invalid] with the fields of all of errs that
+// are not nil, and nil when all are. They are of kind [Invalid].
+func JoinInvalid(errs ...error) error {
+	var fields []Field
+	for _, err := range errs {
+		if err != nil {
+			fields = append(fields, As(err).Fields...)
+		}
+	}
+	if fields == nil {
+		return nil
+	}
+	return InvalidFields(fields...)
+}
+
 // As returns the first *Error in err's tree. For any other error it returns
 // one of [KindOf]'s kind that wraps err and says nothing of it to clients.
 // For nil it returns nil.

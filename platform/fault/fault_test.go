@@ -77,3 +77,15 @@ func TestWithersLeaveTheOriginalAlone(t *testing.T) {
 		t.Errorf("original changed: %+v", original)
 	}
 }
+
+func TestJoinInvalid(t *testing.T) {
+	t.Parallel()
+	if err := fault.JoinInvalid(nil, nil); err != nil {
+		t.Errorf("nothing is wrong, and it says %v", err)
+	}
+	a, b := fault.InvalidFields(fault.Field{Name: "a"}), fault.InvalidFields(fault.Field{Name: "b"}, fault.Field{Name: "c"})
+	err := fault.JoinInvalid(nil, a, fault.Wrap("parse", b))
+	if got := fault.As(err).Fields; !fault.Is(err, fault.Invalid) || len(got) != 3 || got[0].Name != "a" || got[2].Name != "c" {
+		t.Errorf("%v with %v", err, got)
+	}
+}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/tenonhq/tenon/modules/audit"
 	"github.com/tenonhq/tenon/modules/identity"
-	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/httpserver"
 )
 
@@ -135,22 +134,11 @@ type listInput struct {
 }
 
 func (in *listInput) listing() (audit.Listing, error) {
-	from, err := audit.ParseTime("from", in.From)
-	var fields []fault.Field
-	if err != nil {
-		fields = append(fields, fault.As(err).Fields...)
-	}
-	until, err := audit.ParseTime("until", in.Until)
-	if err != nil {
-		fields = append(fields, fault.As(err).Fields...)
-	}
-	if len(fields) > 0 {
-		return audit.Listing{}, fault.InvalidFields(fields...)
-	}
+	from, until, err := audit.ParsePeriod(in.From, in.Until)
 	return audit.Listing{
 		Filter: audit.Filter{Actor: in.Actor, Action: in.Action, Subject: in.Subject, From: from, Until: until},
 		Before: in.Before, Limit: in.Limit,
-	}, nil
+	}, err
 }
 
 // link returns the Link header (RFC 8288) of a page.

@@ -64,28 +64,14 @@ func (q query) isFiltered() bool {
 }
 
 func (q query) listing() (audit.Listing, error) {
-	listing := audit.Listing{Filter: audit.Filter{Actor: q.actor, Action: q.action, Subject: q.subject}}
-	var fields []fault.Field
-	bound := func(name, text string) time.Time {
-		t, err := audit.ParseTime(name, text)
-		if err != nil {
-			fields = append(fields, fault.As(err).Fields...)
-		}
-		return t
+	from, until, noPeriod := audit.ParsePeriod(q.from, q.until)
+	if _, notDate := time.Parse(time.DateOnly, strings.TrimSpace(q.until)); notDate == nil {
+		until = until.AddDate(0, 0, 1) // the day that a person picks is meant to be in it
 	}
-	listing.From, listing.Until = bound("from", q.from), bound("until", q.until)
-	if _, err := time.Parse(time.DateOnly, strings.TrimSpace(q.until)); err == nil {
-		listing.Until = listing.Until.AddDate(0, 0, 1) // the day that a person picks is meant to be in it
-	}
-	before, err := audit.ParseSeq(q.before)
-	if err != nil {
-		fields = append(fields, fault.Field{Name: "before", Message: "This page of the log does not exist."})
-	}
-	listing.Before = before
-	if len(fields) > 0 {
-		return audit.Listing{}, fault.InvalidFields(fields...)
-	}
-	return listing, nil
+	before, noSeq := audit.ParseSeq(q.before)
+	return audit.Listing{
+		Filter: audit.Filter{Actor: q.actor, Action: q.action, Subject: q.subject, From: from, Until: until}, Before: before,
+	}, fault.JoinInvalid(noPeriod, noSeq)
 }
 
 func (p *Pages) list(w http.ResponseWriter, r *http.Request, access identity.Access) error {
