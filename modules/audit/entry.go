@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,9 +70,6 @@ func (e Entry) Fields() map[string]Change {
 	}
 	return fields
 }
-
-// FieldNames returns the keys of [Entry.Fields] in order.
-func (e Entry) FieldNames() []string { return slices.Sorted(maps.Keys(e.Fields())) }
 
 // Hash is a SHA-256.
 type Hash [sha256.Size]byte

@@ -52,12 +52,12 @@ func personName(id string, people map[string]identity.Member) string {
 }
 
 // subjectName is what was changed, as a person reads it.
-func subjectName(e audit.Entry, people map[string]identity.Member) string {
+func subjectName(e audit.Entry, fields map[string]audit.Change, people map[string]identity.Member) string {
 	switch subjectOf(e) {
 	case "member":
 		return personName(e.Subject, people)
 	case "invitation":
-		if email := e.Fields()["email"].After; email != nil {
+		if email := fields["email"].After; email != nil {
 			return "to " + valueText(email)
 		}
 	}
@@ -70,9 +70,8 @@ var nouns = map[string]string{
 }
 
 // phrase says what was done, with the thing's name behind it.
-func phrase(e audit.Entry) string {
+func phrase(e audit.Entry, fields map[string]audit.Change) string {
 	subject, verb, _ := strings.Cut(e.Action, ".")
-	fields := e.Fields()
 	turned := func(name, value string) bool { return string(fields[name].After) == value }
 	switch e.Action {
 	case "member.created":
