@@ -287,7 +287,7 @@ func newSharedLimits(lifecycle fx.Lifecycle, c config.Config, metrics *telemetry
 // callerOf returns who was let in, and where.
 func callerOf(ctx context.Context) httpserver.Caller {
 	session, _ := identity.SessionFromContext(ctx)
-	access, _ := identity.AccessFromContext(ctx)
+	access := identity.AccessOf(ctx)
 	caller := httpserver.Caller{Account: session.AccountID, Tenant: access.Tenant.ID}
 	if session.Key != nil {
 		caller.Key = session.Key.ID

@@ -93,6 +93,13 @@ func NewAccessContext(ctx context.Context, access Access) context.Context {
 	return context.WithValue(ctx, accessKey{}, access)
 }
 
+// AccessOf is [AccessFromContext] with nobody's access, who may do nothing, for a
+// request that is not in a tenant.
+func AccessOf(ctx context.Context) Access {
+	access, _ := AccessFromContext(ctx)
+	return access
+}
+
 // AccessFromContext returns what [Service.Enter] granted; ok is false outside
 // a tenant.
 func AccessFromContext(ctx context.Context) (access Access, ok bool) {

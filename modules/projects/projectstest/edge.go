@@ -80,7 +80,7 @@ func NewRouter(t testing.TB, mounts []httpserver.Mount, options ...RouterOption)
 		SignedIn:              signIn,
 		Tenant:                func(next http.Handler) http.Handler { return enter(next, options) },
 		Caller: func(ctx context.Context) httpserver.Caller {
-			access, _ := identity.AccessFromContext(ctx)
+			access := identity.AccessOf(ctx)
 			return httpserver.Caller{Account: access.Session.AccountID, Tenant: access.Tenant.ID}
 		},
 		Idempotency: idempotency.NewMemory(),

@@ -120,30 +120,23 @@ func register[I, O any](to huma.API, o operation, handler func(context.Context, 
 
 // may returns a middleware that lets those pass whom check allows.
 func may(check func(identity.Actor) error) func(huma.Context, func(huma.Context)) {
-	return httpserver.Guard(func(ctx context.Context) error { return check(accessOf(ctx).Actor()) })
+	return httpserver.Guard(func(ctx context.Context) error { return check(identity.AccessOf(ctx).Actor()) })
 }
 
 // mayManage lets those pass who may do something to the key in the path, and hands
 // the key on.
 func (a *api) mayManage() func(huma.Context, func(huma.Context)) {
 	return httpserver.GuardValue(keyContext{}, func(ctx context.Context, param func(string) string) (apikeys.Key, error) {
-		return a.service.Key(ctx, accessOf(ctx), param(keyParam))
+		return a.service.Key(ctx, identity.AccessOf(ctx), param(keyParam))
 	})
 }
 
 type keyContext struct{}
 
-// accessOf returns who is asking, and where. Outside of a tenant that is nobody,
-// who may do nothing.
-func accessOf(ctx context.Context) identity.Access {
-	access, _ := identity.AccessFromContext(ctx)
-	return access
-}
-
 type listOutput struct{ Body APIKeyList }
 
 func (a *api) list(ctx context.Context, _ *struct{}) (*listOutput, error) {
-	keys, err := a.service.List(ctx, accessOf(ctx))
+	keys, err := a.service.List(ctx, identity.AccessOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -163,12 +156,12 @@ type createOutput struct {
 
 func (a *api) create(ctx context.Context, in *createInput) (*createOutput, error) {
 	draft := apikeys.Draft{Name: in.Body.Name, Permissions: in.Body.Permissions, Lifetime: in.Body.ExpiresInDays}
-	key, token, err := a.service.Create(ctx, accessOf(ctx), draft)
+	key, token, err := a.service.Create(ctx, identity.AccessOf(ctx), draft)
 	if err != nil {
 		return nil, err
 	}
 	return &createOutput{
-		Location: "/api/tenants/" + accessOf(ctx).Tenant.Slug.String() + collectionPath + "/" + key.ID,
+		Location: "/api/tenants/" + identity.AccessOf(ctx).Tenant.Slug.String() + collectionPath + "/" + key.ID,
 		Body:     NewAPIKey{APIKey: resourceOf(key), Key: new(token.Reveal())},
 	}, nil
 }
@@ -198,6 +191,6 @@ func (a *api) get(ctx context.Context, _ *keyInput) (*keyOutput, error) {
 }
 
 func (a *api) revoke(ctx context.Context, in *keyInput) (*struct{}, error) {
-	_, err := a.service.Revoke(ctx, accessOf(ctx), in.Key)
+	_, err := a.service.Revoke(ctx, identity.AccessOf(ctx), in.Key)
 	return nil, err
 }

@@ -50,7 +50,7 @@ func (p *Pages) Mount(r chi.Router) {
 		{http.MethodPost, "/api-keys/{key}/revoke", p.revoke},
 	} {
 		r.Method(page.method, page.pattern, p.errors.Handle(func(w http.ResponseWriter, r *http.Request) error {
-			access, _ := identity.AccessFromContext(r.Context()) // without it nobody asks, who may do nothing
+			access := identity.AccessOf(r.Context())
 			return page.handle(w, r, access)
 		}))
 	}

@@ -83,7 +83,7 @@ type api struct{ service *audit.Service }
 func Register(to huma.API, service *audit.Service) {
 	api := &api{service}
 	register(to, operation{
-		id: "list-audit-log", path: collectionPath, authorize: httpserver.Guard(func(ctx context.Context) error { return service.Authorize(accessOf(ctx).Actor()) }),
+		id: "list-audit-log", path: collectionPath, authorize: httpserver.Guard(func(ctx context.Context) error { return service.Authorize(identity.AccessOf(ctx).Actor()) }),
 		summary: "List the audit log", description: "Lists who changed what, the newest first, in pages. The Link header leads to the first page and the next one. Owners and admins may see it.",
 	}, api.list)
 	register(to, operation{
@@ -93,7 +93,7 @@ func Register(to huma.API, service *audit.Service) {
 			if err != nil {
 				seq = 0 // which none has
 			}
-			return service.Get(ctx, accessOf(ctx).Actor(), seq)
+			return service.Get(ctx, identity.AccessOf(ctx).Actor(), seq)
 		}),
 		summary: "Get an entry of the audit log", description: "Gets one change.",
 	}, api.get)
@@ -114,13 +114,6 @@ func register[I, O any](to huma.API, o operation, handler func(context.Context, 
 		OperationID: o.id, Method: http.MethodGet, Path: o.path, Summary: o.summary, Description: o.description,
 		Tags: []string{"Audit log"}, Middlewares: huma.Middlewares{o.authorize},
 	}, handler)
-}
-
-// accessOf returns who is asking, and where. Outside of a tenant that is nobody,
-// who may do nothing.
-func accessOf(ctx context.Context) identity.Access {
-	access, _ := identity.AccessFromContext(ctx)
-	return access
 }
 
 type listInput struct {
@@ -149,7 +142,7 @@ func (in *listInput) link(ctx context.Context, next int64) string {
 			query.Set(name, value)
 		}
 	}
-	path := "/api/tenants/" + accessOf(ctx).Tenant.Slug.String() + collectionPath // a slug needs no escaping
+	path := "/api/tenants/" + identity.AccessOf(ctx).Tenant.Slug.String() + collectionPath // a slug needs no escaping
 	link := "<" + path + "?" + query.Encode() + `>; rel="first"`
 	if next > 0 {
 		query.Set("before", strconv.FormatInt(next, 10))
@@ -168,7 +161,7 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := a.service.List(ctx, accessOf(ctx).Actor(), listing)
+	page, err := a.service.List(ctx, identity.AccessOf(ctx).Actor(), listing)
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func (p *Pages) Mount(r chi.Router) {
 		"/activity":             p.activity,
 	} {
 		r.Get(pattern, p.errors.Handle(func(w http.ResponseWriter, r *http.Request) error {
-			access, _ := identity.AccessFromContext(r.Context()) // without it nobody asks, who may do nothing
+			access := identity.AccessOf(r.Context())
 			return handle(w, r, access)
 		}))
 	}

@@ -140,7 +140,7 @@ func register[I, O any](to huma.API, o operation, handler func(context.Context, 
 
 // may returns a middleware that lets those pass whom check allows.
 func may(check func(identity.Actor) error) func(huma.Context, func(huma.Context)) {
-	return httpserver.Guard(func(ctx context.Context) error { return check(accessOf(ctx).Actor()) })
+	return httpserver.Guard(func(ctx context.Context) error { return check(identity.AccessOf(ctx).Actor()) })
 }
 
 // mayDo returns a middleware that lets those pass whom check allows to do
@@ -148,7 +148,7 @@ func may(check func(identity.Actor) error) func(huma.Context, func(huma.Context)
 func mayDo(check func(context.Context, identity.Actor, string) (identity.Member, error)) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		httpserver.Guard(func(c context.Context) error {
-			_, err := check(c, accessOf(c).Actor(), ctx.Param("user"))
+			_, err := check(c, identity.AccessOf(c).Actor(), ctx.Param("user"))
 			return err
 		})(ctx, next)
 	}
@@ -158,22 +158,17 @@ func mayDo(check func(context.Context, identity.Actor, string) (identity.Member,
 // the path.
 func (a *memberAPI) mayManageInvitation() func(huma.Context, func(huma.Context)) {
 	return httpserver.GuardValue(invitationKey{}, func(ctx context.Context, param func(string) string) (identity.Invitation, error) {
-		return a.roster.Invitation(ctx, accessOf(ctx), param("invitation"))
+		return a.roster.Invitation(ctx, identity.AccessOf(ctx), param("invitation"))
 	})
 }
 
 type invitationKey struct{}
 
-// accessOf returns who is asking, and where. Outside of a tenant that is nobody,
-// who may do nothing.
-func accessOf(ctx context.Context) identity.Access {
-	access, _ := identity.AccessFromContext(ctx)
-	return access
-}
-
 // pathOf returns the path of something of the tenant's. A slug has no character
 // that a path would have to escape.
-func pathOf(ctx context.Context, path string) string { return tenantPath(accessOf(ctx).Tenant, path) }
+func pathOf(ctx context.Context, path string) string {
+	return tenantPath(identity.AccessOf(ctx).Tenant, path)
+}
 
 func tenantPath(t tenancy.Tenant, path string) string {
 	return "/api/tenants/" + t.Slug.String() + path
@@ -210,7 +205,7 @@ func (a *memberAPI) list(ctx context.Context, in *listMembersInput) (*listMember
 	if err != nil {
 		return nil, err
 	}
-	page, err := a.roster.List(ctx, accessOf(ctx).Actor(), identity.MemberListing{Role: identity.Role(in.Role), After: after, Limit: in.Limit})
+	page, err := a.roster.List(ctx, identity.AccessOf(ctx).Actor(), identity.MemberListing{Role: identity.Role(in.Role), After: after, Limit: in.Limit})
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +219,7 @@ type memberInput struct {
 type memberOutput struct{ Body User }
 
 func (a *memberAPI) get(ctx context.Context, in *memberInput) (*memberOutput, error) {
-	member, err := a.roster.Member(ctx, accessOf(ctx).Actor(), in.User)
+	member, err := a.roster.Member(ctx, identity.AccessOf(ctx).Actor(), in.User)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +234,7 @@ type updateMemberInput struct {
 }
 
 func (a *memberAPI) update(ctx context.Context, in *updateMemberInput) (*memberOutput, error) {
-	member, err := a.roster.ChangeRole(ctx, accessOf(ctx), in.User, in.Body.Role)
+	member, err := a.roster.ChangeRole(ctx, identity.AccessOf(ctx), in.User, in.Body.Role)
 	if err != nil {
 		return nil, err
 	}
@@ -247,11 +242,11 @@ func (a *memberAPI) update(ctx context.Context, in *updateMemberInput) (*memberO
 }
 
 func (a *memberAPI) remove(ctx context.Context, in *memberInput) (*struct{}, error) {
-	return nil, a.roster.Remove(ctx, accessOf(ctx), in.User)
+	return nil, a.roster.Remove(ctx, identity.AccessOf(ctx), in.User)
 }
 
 func (a *memberAPI) transfer(ctx context.Context, in *memberInput) (*memberOutput, error) {
-	member, err := a.roster.Transfer(ctx, accessOf(ctx), in.User)
+	member, err := a.roster.Transfer(ctx, identity.AccessOf(ctx), in.User)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +256,7 @@ func (a *memberAPI) transfer(ctx context.Context, in *memberInput) (*memberOutpu
 type listInvitationsOutput struct{ Body InvitationList }
 
 func (a *memberAPI) listInvitations(ctx context.Context, _ *struct{}) (*listInvitationsOutput, error) {
-	found, err := a.roster.Invitations(ctx, accessOf(ctx))
+	found, err := a.roster.Invitations(ctx, identity.AccessOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +284,7 @@ func sentOutput(ctx context.Context, i identity.Invitation) *inviteOutput {
 }
 
 func (a *memberAPI) invite(ctx context.Context, in *inviteInput) (*inviteOutput, error) {
-	sent, err := a.roster.Invite(ctx, accessOf(ctx), identity.InvitationDraft{Email: in.Body.Email, Role: in.Body.Role})
+	sent, err := a.roster.Invite(ctx, identity.AccessOf(ctx), identity.InvitationDraft{Email: in.Body.Email, Role: in.Body.Role})
 	if err != nil {
 		return nil, err
 	}
@@ -308,7 +303,7 @@ func (a *memberAPI) getInvitation(ctx context.Context, _ *invitationInput) (*inv
 }
 
 func (a *memberAPI) resend(ctx context.Context, in *invitationInput) (*inviteOutput, error) {
-	sent, err := a.roster.Resend(ctx, accessOf(ctx), in.Invitation)
+	sent, err := a.roster.Resend(ctx, identity.AccessOf(ctx), in.Invitation)
 	if err != nil {
 		return nil, err
 	}
@@ -316,5 +311,5 @@ func (a *memberAPI) resend(ctx context.Context, in *invitationInput) (*inviteOut
 }
 
 func (a *memberAPI) revoke(ctx context.Context, in *invitationInput) (*struct{}, error) {
-	return nil, a.roster.Revoke(ctx, accessOf(ctx), in.Invitation)
+	return nil, a.roster.Revoke(ctx, identity.AccessOf(ctx), in.Invitation)
 }

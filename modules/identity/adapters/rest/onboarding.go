@@ -47,7 +47,7 @@ func userOf(ctx context.Context, m identity.Member) User {
 		JoinedAt: m.JoinedAt.UTC(), CreatedAt: m.CreatedAt.UTC(), UpdatedAt: m.UpdatedAt.UTC(),
 	}
 	user.Metadata = UserMetadata{OnboardingComplete: m.Metadata.OnboardingComplete, Phone: m.Metadata.Phone, EmailSuperseded: m.Metadata.EmailSuperseded}
-	if identity.MaySeeTwoFactor(accessOf(ctx).Actor(), m) {
+	if identity.MaySeeTwoFactor(identity.AccessOf(ctx).Actor(), m) {
 		user.TwoFactor = &m.Metadata.TwoFactor
 	}
 	if !m.LastSeenAt.IsZero() {
@@ -85,7 +85,7 @@ func Register(api huma.API, service *identity.Service, roster *identity.Roster, 
 		Tags:        []string{"Users"},
 		Middlewares: huma.Middlewares{may(identity.Actor.RequirePerson)},
 	}, func(ctx context.Context, in *onboardingInput) (*onboardingOutput, error) {
-		access, _ := identity.AccessFromContext(ctx)
+		access := identity.AccessOf(ctx)
 		var profile identity.Profile
 		if in.Body != nil {
 			profile = identity.Profile{FirstName: in.Body.FirstName, LastName: in.Body.LastName, Phone: in.Body.Phone}

@@ -74,7 +74,7 @@ func (a *settingsAPI) output(t tenancy.Tenant) *settingsOutput {
 }
 
 func (a *settingsAPI) get(ctx context.Context, _ *struct{}) (*settingsOutput, error) {
-	return a.output(accessOf(ctx).Tenant), nil
+	return a.output(identity.AccessOf(ctx).Tenant), nil
 }
 
 type updateSettingsInput struct {
@@ -84,7 +84,7 @@ type updateSettingsInput struct {
 
 func (a *settingsAPI) update(ctx context.Context, in *updateSettingsInput) (*settingsOutput, error) {
 	change := identity.SettingsChange{Name: in.Body.Name.Value, Slug: in.Body.Slug.Value}
-	changed, err := a.settings.Change(ctx, accessOf(ctx), httpserver.IfMatch(in.IfMatch), change)
+	changed, err := a.settings.Change(ctx, identity.AccessOf(ctx), httpserver.IfMatch(in.IfMatch), change)
 	if err != nil {
 		return nil, err
 	}
@@ -96,5 +96,5 @@ type deleteOrganizationInput struct {
 }
 
 func (a *settingsAPI) delete(ctx context.Context, in *deleteOrganizationInput) (*struct{}, error) {
-	return nil, a.settings.Delete(ctx, accessOf(ctx), in.Confirmation)
+	return nil, a.settings.Delete(ctx, identity.AccessOf(ctx), in.Confirmation)
 }

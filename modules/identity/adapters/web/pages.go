@@ -97,7 +97,7 @@ func (p *Pages) component(name, title, back string) http.HandlerFunc {
 // Tenant mounts the pages under the tenant's own path.
 func (p *Pages) Tenant(r chi.Router) {
 	r.Get("/", func(w http.ResponseWriter, r *http.Request) {
-		access, _ := identity.AccessFromContext(r.Context())
+		access := identity.AccessOf(r.Context())
 		http.Redirect(w, r, homePath(access.Tenant), http.StatusSeeOther)
 	})
 	r.Get("/profile", p.errors.Handle(p.showProfile))
@@ -148,18 +148,18 @@ func (p *Pages) lead(w http.ResponseWriter, r *http.Request, session identity.Se
 const waitSeconds = "2"
 
 func (p *Pages) showProfile(w http.ResponseWriter, r *http.Request) error {
-	access, _ := identity.AccessFromContext(r.Context())
+	access := identity.AccessOf(r.Context())
 	return web.Render(w, r, http.StatusOK, "Your profile", profilePage(access))
 }
 
 func (p *Pages) showOnboarding(w http.ResponseWriter, r *http.Request) error {
-	access, _ := identity.AccessFromContext(r.Context())
+	access := identity.AccessOf(r.Context())
 	form := identity.Profile{FirstName: access.Member.FirstName, LastName: access.Member.LastName, Phone: access.Member.Phone}
 	return web.Render(w, r, http.StatusOK, "Welcome", onboardingPage(access, form, nil))
 }
 
 func (p *Pages) completeOnboarding(w http.ResponseWriter, r *http.Request) error {
-	access, _ := identity.AccessFromContext(r.Context())
+	access := identity.AccessOf(r.Context())
 	if err := httpserver.ParseForm(r); err != nil {
 		return err
 	}

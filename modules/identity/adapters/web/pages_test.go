@@ -112,7 +112,7 @@ func newServerOf(t *testing.T, of clerk.InstanceConfig) server {
 }
 
 func showAccess(w http.ResponseWriter, r *http.Request) error {
-	access, _ := identity.AccessFromContext(r.Context())
+	access := identity.AccessOf(r.Context())
 	schema, _ := tenant.FromContext(r.Context())
 	return platformweb.Render(w, r, http.StatusOK, fmt.Sprintf("%s is %s in %s", access.Member.ID, access.Member.Role, schema), platformweb.Centered("", ""))
 }

@@ -40,7 +40,7 @@ func (p *SettingsPages) Mount(r chi.Router) {
 		{http.MethodPost, "/settings/delete", p.delete},
 	} {
 		r.Method(page.method, page.pattern, p.errors.Handle(func(w http.ResponseWriter, r *http.Request) error {
-			access, _ := identity.AccessFromContext(r.Context()) // without it nobody asks, who may do nothing
+			access := identity.AccessOf(r.Context())
 			if err := p.settings.Authorize(access.Actor()); err != nil {
 				return err
 			}

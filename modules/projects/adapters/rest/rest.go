@@ -78,25 +78,18 @@ func register[I, O any](to huma.API, o operation, handler func(context.Context, 
 
 // may returns a middleware that lets those pass whom check allows.
 func may(check func(identity.Actor) error) func(huma.Context, func(huma.Context)) {
-	return httpserver.Guard(func(ctx context.Context) error { return check(actorOf(ctx)) })
+	return httpserver.Guard(func(ctx context.Context) error { return check(identity.AccessOf(ctx).Actor()) })
 }
 
 // mayDo returns a middleware that lets those pass who may do action to the
 // project in the path, and hands the project on.
 func (a *api) mayDo(action projects.Action) func(huma.Context, func(huma.Context)) {
 	return httpserver.GuardValue(projectKey{}, func(ctx context.Context, param func(string) string) (projects.Project, error) {
-		return a.service.Authorize(ctx, actorOf(ctx), param(projectParam), action)
+		return a.service.Authorize(ctx, identity.AccessOf(ctx).Actor(), param(projectParam), action)
 	})
 }
 
 type projectKey struct{}
-
-// actorOf returns who is asking. Outside of a tenant that is nobody, who may do
-// nothing.
-func actorOf(ctx context.Context) identity.Actor {
-	access, _ := identity.AccessFromContext(ctx)
-	return access.Actor()
-}
 
 // optionalParam is a query parameter whose zero value means something else than
 // its absence.
@@ -153,7 +146,7 @@ func (in *listInput) link(ctx context.Context, next projects.Cursor) string {
 // pathOf returns the path of the tenant's projects. A slug has no character that
 // a path would have to escape.
 func pathOf(ctx context.Context) string {
-	access, _ := identity.AccessFromContext(ctx)
+	access := identity.AccessOf(ctx)
 	return "/api/tenants/" + access.Tenant.Slug.String() + collectionPath
 }
 
@@ -167,7 +160,7 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := a.service.List(ctx, actorOf(ctx), projects.Listing{
+	page, err := a.service.List(ctx, identity.AccessOf(ctx).Actor(), projects.Listing{
 		Filter: projects.Filter{Search: in.Search, Status: projects.Status(in.Status), Public: in.IsPublic.value, CreatedBy: in.CreatedBy},
 		Order:  projects.Order(in.Sort),
 		After:  after,
@@ -188,7 +181,7 @@ type createOutput struct {
 }
 
 func (a *api) create(ctx context.Context, in *createInput) (*createOutput, error) {
-	project, err := a.service.Create(ctx, actorOf(ctx), in.Body.draft())
+	project, err := a.service.Create(ctx, identity.AccessOf(ctx).Actor(), in.Body.draft())
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +238,7 @@ type updateInput struct {
 }
 
 func (a *api) update(ctx context.Context, in *updateInput) (*projectOutput, error) {
-	project, err := a.service.Update(ctx, actorOf(ctx), in.Project, in.versions(), in.Body.change())
+	project, err := a.service.Update(ctx, identity.AccessOf(ctx).Actor(), in.Project, in.versions(), in.Body.change())
 	if err != nil {
 		return nil, err
 	}
@@ -258,6 +251,6 @@ type deleteInput struct {
 }
 
 func (a *api) delete(ctx context.Context, in *deleteInput) (*struct{}, error) {
-	_, err := a.service.Delete(ctx, actorOf(ctx), in.Project, in.versions())
+	_, err := a.service.Delete(ctx, identity.AccessOf(ctx).Actor(), in.Project, in.versions())
 	return nil, err
 }

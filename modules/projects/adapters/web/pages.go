@@ -53,7 +53,7 @@ func (p *Pages) Mount(r chi.Router) {
 		{http.MethodPost, "/projects/{project}/delete", p.delete},
 	} {
 		r.Method(page.method, page.pattern, p.errors.Handle(func(w http.ResponseWriter, r *http.Request) error {
-			access, _ := identity.AccessFromContext(r.Context()) // without it nobody asks, who may do nothing
+			access := identity.AccessOf(r.Context())
 			return page.handle(w, r, access)
 		}))
 	}

@@ -31,7 +31,7 @@ func (p *Pages) Mount(r chi.Router) {
 }
 
 func (p *Pages) find(w http.ResponseWriter, r *http.Request) error {
-	access, _ := identity.AccessFromContext(r.Context()) // without it nobody asks, who finds nothing
+	access := identity.AccessOf(r.Context())
 	text := r.URL.Query().Get("q")
 	results, err := p.service.Find(r.Context(), access.Actor(), text)
 	status, refused := http.StatusOK, fault.As(err)
