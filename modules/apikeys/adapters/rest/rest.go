@@ -161,7 +161,7 @@ func (a *api) create(ctx context.Context, in *createInput) (*createOutput, error
 		return nil, err
 	}
 	return &createOutput{
-		Location: "/api/tenants/" + identity.AccessOf(ctx).Tenant.Slug.String() + collectionPath + "/" + key.ID,
+		Location: httpserver.TenantAPIPath(identity.AccessOf(ctx).Tenant.Slug.String(), collectionPath+"/"+key.ID),
 		Body:     NewAPIKey{APIKey: resourceOf(key), Key: new(token.Reveal())},
 	}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -134,21 +133,15 @@ func (in *listInput) listing() (audit.Listing, error) {
 	}, err
 }
 
-// link returns the Link header (RFC 8288) of a page.
+// link returns the Link header of a page.
 func (in *listInput) link(ctx context.Context, next int64) string {
-	query := url.Values{"limit": {strconv.Itoa(in.Limit)}}
-	for name, value := range map[string]string{"actor": in.Actor, "action": in.Action, "subject": in.Subject, "from": in.From, "until": in.Until} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
-	path := "/api/tenants/" + identity.AccessOf(ctx).Tenant.Slug.String() + collectionPath // a slug needs no escaping
-	link := "<" + path + "?" + query.Encode() + `>; rel="first"`
+	before := ""
 	if next > 0 {
-		query.Set("before", strconv.FormatInt(next, 10))
-		link += ", <" + path + "?" + query.Encode() + `>; rel="next"`
+		before = strconv.FormatInt(next, 10)
 	}
-	return link
+	return httpserver.PageLinks(httpserver.TenantAPIPath(identity.AccessOf(ctx).Tenant.Slug.String(), collectionPath), map[string]string{
+		"actor": in.Actor, "action": in.Action, "subject": in.Subject, "from": in.From, "until": in.Until, "limit": strconv.Itoa(in.Limit),
+	}, "before", before)
 }
 
 type listOutput struct {

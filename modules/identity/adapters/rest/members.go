@@ -164,14 +164,13 @@ func (a *memberAPI) mayManageInvitation() func(huma.Context, func(huma.Context))
 
 type invitationKey struct{}
 
-// pathOf returns the path of something of the tenant's. A slug has no character
-// that a path would have to escape.
+// pathOf returns the path of something of the tenant's.
 func pathOf(ctx context.Context, path string) string {
 	return tenantPath(identity.AccessOf(ctx).Tenant, path)
 }
 
 func tenantPath(t tenancy.Tenant, path string) string {
-	return "/api/tenants/" + t.Slug.String() + path
+	return httpserver.TenantAPIPath(t.Slug.String(), path)
 }
 
 type listMembersInput struct {
@@ -180,19 +179,9 @@ type listMembersInput struct {
 	After string `query:"after" doc:"The next of the page before. What is in it may change."`
 }
 
-// link returns the Link header (RFC 8288) of a page: the first page of the same
-// list, and the next one if there is one.
+// link returns the Link header of a page.
 func (in *listMembersInput) link(ctx context.Context, next identity.MemberCursor) string {
-	query := url.Values{"limit": {strconv.Itoa(in.Limit)}}
-	if in.Role != "" {
-		query.Set("role", in.Role)
-	}
-	link := "<" + pathOf(ctx, membersPath) + "?" + query.Encode() + `>; rel="first"`
-	if !next.IsZero() {
-		query.Set("after", next.String())
-		link += ", <" + pathOf(ctx, membersPath) + "?" + query.Encode() + `>; rel="next"`
-	}
-	return link
+	return httpserver.PageLinks(pathOf(ctx, membersPath), map[string]string{"role": in.Role, "limit": strconv.Itoa(in.Limit)}, "after", next.String())
 }
 
 type listMembersOutput struct {

@@ -8,7 +8,6 @@ package rest
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"reflect"
 	"strconv"
 
@@ -123,31 +122,20 @@ type listInput struct {
 	After     string              `query:"after" doc:"The next of the page before, which has to be sorted the same way. What is in it may change."`
 }
 
-// link returns the Link header (RFC 8288) of a page: the first page of the same
-// list, and the next one if there is one.
+// link returns the Link header of a page.
 func (in *listInput) link(ctx context.Context, next projects.Cursor) string {
-	query := url.Values{}
-	for name, value := range map[string]string{"q": in.Search, "status": in.Status, "created_by": in.CreatedBy, "sort": in.Sort, "limit": strconv.Itoa(in.Limit)} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
+	public := ""
 	if in.IsPublic.value != nil {
-		query.Set("is_public", strconv.FormatBool(*in.IsPublic.value))
+		public = strconv.FormatBool(*in.IsPublic.value)
 	}
-	link := "<" + pathOf(ctx) + "?" + query.Encode() + `>; rel="first"`
-	if !next.IsZero() {
-		query.Set("after", next.String())
-		link += ", <" + pathOf(ctx) + "?" + query.Encode() + `>; rel="next"`
-	}
-	return link
+	return httpserver.PageLinks(pathOf(ctx), map[string]string{
+		"q": in.Search, "status": in.Status, "created_by": in.CreatedBy, "is_public": public, "sort": in.Sort, "limit": strconv.Itoa(in.Limit),
+	}, "after", next.String())
 }
 
-// pathOf returns the path of the tenant's projects. A slug has no character that
-// a path would have to escape.
+// pathOf returns the path of the tenant's projects.
 func pathOf(ctx context.Context) string {
-	access := identity.AccessOf(ctx)
-	return "/api/tenants/" + access.Tenant.Slug.String() + collectionPath
+	return httpserver.TenantAPIPath(identity.AccessOf(ctx).Tenant.Slug.String(), collectionPath)
 }
 
 type listOutput struct {
