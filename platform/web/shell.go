@@ -178,6 +178,21 @@ func (s *Shell) Link(format string, args ...any) templ.SafeURL {
 	return templ.SafeURL(link.String())
 }
 
+// Query returns the query of an address with a question mark in front, without the
+// values that are empty; "" when all are.
+func Query(values map[string]string) templ.SafeURL {
+	query := url.Values{}
+	for name, value := range values {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if len(query) == 0 {
+		return ""
+	}
+	return templ.SafeURL("?" + query.Encode())
+}
+
 // escapeSegment makes any text a single path segment. Browsers fold "." and
 // ".." away even when they are percent-encoded, so those two become names that
 // no resource has.

@@ -1382,7 +1382,9 @@ func (q query) link(shell *web.Shell, path string, before int64) templ.SafeURL {
 	if before > 0 {
 		text = formatSeq(before)
 	}
-	return shell.Link(path+"?action=%s&actor=%s&subject=%s&from=%s&until=%s&before=%s", q.action, q.actor, q.subject, q.from, q.until, text)
+	return shell.Link(path) + web.Query(map[string]string{
+		"action": q.action, "actor": q.actor, "subject": q.subject, "from": q.from, "until": q.until, "before": text,
+	})
 }
 
 func (q query) of(actor string) query {

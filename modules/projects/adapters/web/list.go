@@ -44,18 +44,9 @@ func listQueryOf(values url.Values) listQuery {
 // String is the query of the list's address, with its question mark, and "" for
 // the whole list as it is at first.
 func (q listQuery) String() string {
-	values := url.Values{}
-	for name, value := range map[string]string{
+	return string(web.Query(map[string]string{
 		"q": q.search, "status": q.status, "visibility": q.visibility, "by": q.madeBy, "sort": q.sort, "view": q.view, "after": q.after,
-	} {
-		if value != "" {
-			values.Set(name, value)
-		}
-	}
-	if len(values) == 0 {
-		return ""
-	}
-	return "?" + values.Encode()
+	}))
 }
 
 func (q listQuery) link(shell *web.Shell) templ.SafeURL {
