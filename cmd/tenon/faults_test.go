@@ -202,6 +202,16 @@ func (l *load) count() (answered, refused int) {
 	return l.answered, len(l.refused)
 }
 
+// checkRefused holds every refusal to what somebody gets who may try again later.
+func (l *load) checkRefused(t *testing.T, why string) {
+	t.Helper()
+	for _, refusal := range l.refused {
+		if !strings.Contains(refusal, ` 503, Retry-After "`) || strings.Contains(refusal, `Retry-After ""`) {
+			t.Errorf("%s is told as %s", why, refusal)
+		}
+	}
+}
+
 // checkKept holds that what was acknowledged is there.
 func (l *load) checkKept(t *testing.T, p *product, token string) {
 	t.Helper()
@@ -441,11 +451,7 @@ func TestDatabaseGoneAndBack(t *testing.T) {
 	}
 	cancel()
 	<-done
-	for _, refusal := range l.refused {
-		if !strings.Contains(refusal, ` 503, Retry-After "`) || strings.Contains(refusal, `Retry-After ""`) {
-			t.Errorf("an outage is told as %s", refusal)
-		}
-	}
+	l.checkRefused(t, "an outage")
 	l.checkKept(t, p, p.owner(t, "acme"))
 	checkFullPool(t, p)
 }

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -77,11 +76,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	cancel()
 	<-done
-	for _, refusal := range l.refused {
-		if !strings.Contains(refusal, ` 503, Retry-After "`) || strings.Contains(refusal, `Retry-After ""`) {
-			t.Errorf("a full disk is told as %s", refusal)
-		}
-	}
+	l.checkRefused(t, "a full disk")
 	l.checkKept(t, p, p.owner(t, "acme"))
 }
 
