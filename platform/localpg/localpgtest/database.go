@@ -120,8 +120,9 @@ func startServer(ctx context.Context) (*localpg.Server, error) {
 }
 
 // startOn starts a server on a cluster of earlier tests, or on a new one in its
-// place when it does not serve: without fsync a crash of the machine may have
-// damaged it.
+// place when it does not serve, or holds so much that making one is faster than
+// sweeping: without fsync a crash of the machine may have damaged it, and a killed
+// benchmark leaves a role for each of its ten thousand tenants.
 func startOn(ctx context.Context, cfg localpg.Config) (*localpg.Server, error) {
 	cfg.Exclusive, cfg.Settings = true, settings
 	server, err := localpg.Start(ctx, cfg)
@@ -139,6 +140,10 @@ func startOn(ctx context.Context, cfg localpg.Config) (*localpg.Server, error) {
 	}
 	return localpg.Start(ctx, cfg)
 }
+
+// mostSwept databases, or roles, are dropped in about the time that making a cluster
+// takes.
+const mostSwept = 200
 
 // sweep drops what the tests of a killed process have left.
 func sweep(ctx context.Context, server *localpg.Server) error {
@@ -159,6 +164,9 @@ func sweep(ctx context.Context, server *localpg.Server) error {
 		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		if err != nil {
 			return err
+		}
+		if len(names) > mostSwept {
+			return fmt.Errorf("%d are left, of which at most %d are dropped one by one", len(names), mostSwept)
 		}
 		for _, name := range names {
 			if _, err := conn.Exec(ctx, left.drop+pgx.Identifier{name}.Sanitize()); err != nil {

@@ -3,6 +3,7 @@ package localpgtest
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
@@ -113,6 +114,18 @@ func TestStartOn(t *testing.T) {
 		return names
 	}
 
+	identifier := func(server *localpg.Server) (id string) {
+		conn, err := pgx.Connect(ctx, server.URL("postgres"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(ctx)
+		if err := conn.QueryRow(ctx, "SELECT system_identifier::text FROM pg_control_system()").Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+
 	server := serve()
 	postgres, err := url.Parse(server.URL("postgres"))
 	if err != nil {
@@ -130,6 +143,20 @@ func TestStartOn(t *testing.T) {
 	server = serve()
 	if names := left(server); len(names) != 0 {
 		t.Errorf("%q of killed tests are left", names)
+	}
+
+	postgres, err = url.Parse(server.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := execute(ctx, postgres, fmt.Sprintf(`DO $$ BEGIN FOR n IN 0..%d LOOP EXECUTE 'CREATE ROLE left' || n; END LOOP; END $$`, mostSwept)); err != nil {
+		t.Fatal(err)
+	}
+	swept := identifier(server)
+	stop(server)
+	server = serve()
+	if names := left(server); len(names) != 0 || identifier(server) == swept {
+		t.Errorf("%d names are left in the cluster that was there before", len(names))
 	}
 	stop(server)
 
