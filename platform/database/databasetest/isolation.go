@@ -422,7 +422,7 @@ func (s suite) systemSavepoint(t *testing.T) {
 // waits for.
 func (s suite) concurrent(t *testing.T) {
 	goroutines := 2000
-	if testing.Short() || s.DB.UsesRoles() { // they share what the thousands were about
+	if testing.Short() || s.DB.UsesRoles() { // both have run with thousands: without the race detector, and without roles
 		goroutines = 200
 	}
 	var wg sync.WaitGroup
