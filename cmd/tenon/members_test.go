@@ -107,6 +107,13 @@ func TestMembersInTheBrowser(t *testing.T) {
 		t.Errorf("the invitation is still open: %q", text)
 	}
 	all("members", ada)
+	browsertest.Do(t, ada.ctx, chromedp.SendKeys(chromedp.CSS(`main [name="q"]`), "zoe"))
+	ada.says(t, "Nobody matches")
+	browsertest.Eventually(t, ada.ctx, `document.querySelector("main > .stack > [role=status]").innerText === "No members" && location.search === "?q=zoe"`)
+	ada.look(t, "members-nobody")
+	browsertest.Evaluate[chromedp.Void](t, ada.ctx, `{ document.querySelector('main [name="q"]').value = "" }`)
+	browsertest.Do(t, ada.ctx, chromedp.SendKeys(chromedp.CSS(`main [name="q"]`), "BOB"))
+	browsertest.Eventually(t, ada.ctx, `document.querySelectorAll("#member-list tbody tr").length === 1 && document.activeElement.name === "q"`)
 	browsertest.Evaluate[chromedp.Void](t, ada.ctx, `{ [...document.querySelectorAll("main table a")].find(a => a.innerText === "Bob Example").click() }`)
 	ada.says(t, "Transfer ownership")
 	all("member", ada)

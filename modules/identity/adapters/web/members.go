@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/a-h/templ"
 	"github.com/go-chi/chi/v5"
 
 	"github.com/tenonhq/tenon/modules/identity"
@@ -102,12 +103,18 @@ func (p *MemberPages) list(w http.ResponseWriter, r *http.Request, access identi
 	if err != nil {
 		return fault.New(fault.NotFound, "This page of the list does not exist.")
 	}
-	page, err := p.roster.List(r.Context(), access.Actor(), identity.MemberListing{After: after})
-	if err != nil {
+	shown := membersView{search: r.URL.Query().Get("q"), isFirst: after.IsZero()}
+	status := http.StatusOK
+	shown.page, err = p.roster.List(r.Context(), access.Actor(), identity.MemberListing{Search: shown.search, After: after})
+	switch {
+	case fault.Is(err, fault.Invalid): // the page says so below its search
+		status, shown.refused = http.StatusUnprocessableEntity, fault.As(err)
+	case err != nil:
 		return err
 	}
-	shown := membersView{page: page, isFirst: after.IsZero()}
-	if mayInvite(access) && shown.isFirst {
+	// Who types waits for the provider with no letter.
+	isPart := web.IsFragmentRequest(r) && r.Header.Get("HX-Target") == memberListTarget
+	if mayInvite(access) && shown.isFirst && !isPart {
 		shown.invitations, err = p.roster.Invitations(r.Context(), access)
 		switch {
 		case passing(err): // the members are known here, so they are shown all the same
@@ -116,16 +123,42 @@ func (p *MemberPages) list(w http.ResponseWriter, r *http.Request, access identi
 			return err
 		}
 	}
-	return web.Render(w, r, http.StatusOK, "Members", membersPage(access, shown))
+	return web.Render(w, r, status, "Members", membersPage(access, shown))
 }
+
+// The ids of what a search of the list replaces: the list, and how many it has.
+const (
+	memberListTarget  = "member-list"
+	memberCountTarget = "member-count"
+)
 
 // membersView is what the list shows.
 type membersView struct {
+	search      string // as it was typed
 	page        identity.MemberPage
 	isFirst     bool
+	refused     *fault.Error // nil when the search is good
 	invitations []identity.Invitation
 	// trouble is why the invitations are not known, nil when they are.
 	trouble *fault.Error
+}
+
+// link leads to the part of the list after a place, of the same search.
+func (v membersView) link(shell *web.Shell, after identity.MemberCursor) templ.SafeURL {
+	return shell.Link("/members") + web.Query(map[string]string{"q": v.search, "after": after.String()})
+}
+
+func memberCount(page identity.MemberPage) string {
+	switch count := len(page.Members); {
+	case count == 0:
+		return "No members"
+	case !page.Next.IsZero():
+		return strconv.Itoa(count) + " members, and more on the next page"
+	case count == 1:
+		return "1 member"
+	default:
+		return strconv.Itoa(count) + " members"
+	}
 }
 
 func (p *MemberPages) showInvite(w http.ResponseWriter, r *http.Request, access identity.Access) error {

@@ -92,6 +92,43 @@ func TestMembersPageIsPaged(t *testing.T) {
 	contains(t, second, "-M18 Example", "M19 Example", "M29 Example", `-rel="next"`, "-Invitations")
 }
 
+func TestMembersAreSearched(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	var many []string
+	for n := range 30 {
+		many = append(many, fmt.Sprintf("user_m%02d", n))
+	}
+	s.tell(t, organization("acme", ada, many...))
+	for query, texts := range map[string][]string{
+		"?q=m07":                {`value="m07"`, "M07 Example", "-M08 Example", "Invitations", ">1 member<"},
+		"?q=+M07%40EXAMPLE.com": {`value=" M07@EXAMPLE.com"`, "M07 Example", "-M08 Example"},
+		"?q=%3Cscript%3E":       {`value="&lt;script&gt;"`, "-M07 Example", "Nobody matches", ">No members<", "-<script>"},
+		"?q=":                   {"Ada Example", "M18 Example"},
+		"?q=%01":                {"-M07 Example", "-Nobody matches", "no control characters", "Show all members"},
+	} {
+		status := 200
+		if query == "?q=%01" {
+			status = 422
+		}
+		_, page, _ := strings.Cut(expect(t, s.send(ada, "GET", "/acme/members"+query, nil), status, ""), `role="search"`)
+		contains(t, page, texts...)
+	}
+	first := expect(t, s.send(ada, "GET", "/acme/members?q=example.com", nil), 200, "")
+	_, next, _ := strings.Cut(first, `href="/acme/members?after=`)
+	next, _, _ = strings.Cut(next, `"`)
+	if !strings.HasSuffix(next, "&amp;q=example.com") {
+		t.Fatalf("the next page %q forgets the search", next)
+	}
+	second := expect(t, s.send(ada, "GET", "/acme/members?after="+strings.ReplaceAll(next, "&amp;", "&"), nil), 200, "")
+	contains(t, second, "M29 Example", `href="/acme/members?q=example.com"`)
+
+	// Letter by letter, the provider is not asked.
+	s.Provider.Fail(fault.New(fault.Unavailable, "It is away."))
+	part := expect(t, s.send(ada, "GET", "/acme/members?q=m07", nil, "HX-Request", "true", "HX-Target", "member-list"), 200, "")
+	contains(t, part, "M07 Example", "-M08 Example", "-cannot be shown")
+}
+
 // TestMemberPage holds what each role may do to each other.
 func TestMemberPage(t *testing.T) {
 	t.Parallel()
