@@ -24,6 +24,7 @@ import (
 	"github.com/tenonhq/tenon/modules/identity"
 	identityweb "github.com/tenonhq/tenon/modules/identity/adapters/web"
 	"github.com/tenonhq/tenon/modules/identity/identityfx"
+	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/platform/background"
 	"github.com/tenonhq/tenon/platform/config"
 	"github.com/tenonhq/tenon/platform/database"
@@ -56,8 +57,8 @@ func newApplication(c config.Config, logger *slog.Logger) (*application, error) 
 	app.fx = fx.New(
 		fx.WithLogger(func() fxevent.Logger { return wiringLogger(logger) }),
 		fx.Supply(c, logger),
-		fx.Provide(newTracing, newMetrics, newDatabase, newApplicationEngine, newErrorWriter, newReadiness, newIdempotencyStore, newSharedLimits,
-			fx.Annotate(newRouter, fx.ParamTags("", "", "", "", "", "", "", "", "", `group:"mounts"`))),
+		fx.Provide(newTracing, newMetrics, newDatabase, newApplicationEngine, newErrorWriter, newReadiness, newIdempotencyStore, newSharedLimits, newTenantHosts,
+			fx.Annotate(newRouter, fx.ParamTags("", "", "", "", "", "", "", "", "", "", `group:"mounts"`))),
 		fx.Provide(newTenantRoles),
 		fx.Invoke(fx.Annotate(measure, fx.ParamTags("", "", "", "", `group:"probes"`))),
 		modules.All,
@@ -284,6 +285,14 @@ func newSharedLimits(lifecycle fx.Lifecycle, c config.Config, metrics *telemetry
 	return shared, nil
 }
 
+// newTenantHosts returns the hosts by which tenants can be named, nil for paths alone.
+func newTenantHosts(c config.Config) *httpserver.TenantHosts {
+	return httpserver.NewTenantHosts(c.PublicURL, c.TenantDomain, func(label string) bool {
+		_, err := tenancy.ParseSlug(label)
+		return err == nil
+	})
+}
+
 // callerOf returns who was let in, and where.
 func callerOf(ctx context.Context) httpserver.Caller {
 	session, _ := identity.SessionFromContext(ctx)
@@ -295,14 +304,15 @@ func callerOf(ctx context.Context) httpserver.Caller {
 	return caller
 }
 
-func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *httpserver.Readiness, gate *identityweb.Gate, byKey apikeysfx.Authenticate, keys *idempotency.Store, shared *ratelimit.Redis, metrics *telemetry.Metrics, tracing telemetry.Tracing, mounts []httpserver.Mount) (*httpserver.Router, error) {
+func newRouter(c config.Config, hosts *httpserver.TenantHosts, errors *httpserver.ErrorWriter, readiness *httpserver.Readiness, gate *identityweb.Gate, byKey apikeysfx.Authenticate, keys *idempotency.Store, shared *ratelimit.Redis, metrics *telemetry.Metrics, tracing telemetry.Tracing, mounts []httpserver.Mount) (*httpserver.Router, error) {
 	shell := gate.Shell(modules.Navigation())
 	return httpserver.New(httpserver.Config{
 		PublicURL:             c.PublicURL,
+		TenantHosts:           hosts,
 		TrustedProxies:        c.TrustedProxies,
 		RequestTimeout:        c.RequestTimeout,
 		Errors:                errors,
-		ContentSecurityPolicy: web.ContentSecurityPolicy(),
+		ContentSecurityPolicy: web.ContentSecurityPolicy(hosts.Origins()...),
 		CSRFBypass:            []string{"POST " + webhookPath},
 		Readiness:             readiness,
 		API: huma.Info{
@@ -323,7 +333,7 @@ func newRouter(c config.Config, errors *httpserver.ErrorWriter, readiness *https
 		ServerTiming: c.ServerTiming,
 		Tracing:      tracing.Provider(),
 		Idempotency:  keys,
-	}, append(mounts, httpserver.Mount{Surface: httpserver.Public, Routes: mountWeb})...)
+	}, append(mounts, httpserver.Mount{Surface: httpserver.Public, Routes: mountWeb, Everywhere: []string{"assets", "theme", "sidebar"}})...)
 }
 
 // mountWeb adds what every page needs.

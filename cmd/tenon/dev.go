@@ -101,9 +101,14 @@ func runDev(ctx context.Context, s surroundings, options devOptions) (err error)
 	}
 	defer func() { err = errors.Join(err, database.stop()) }()
 
-	webhookURL := publicURL.JoinPath(webhookPath).String()
+	// Browsers know every name below localhost, and the system's resolver few.
+	reached := *publicURL
+	if strings.HasSuffix(publicURL.Hostname(), ".localhost") {
+		reached.Host = listeners[0].Addr().String()
+	}
+	webhookURL := reached.JoinPath(webhookPath).String()
 	emulator, err := clerkdev.New(clerkdev.Config{
-		PublicURL: publicURL.String(), WebhookURL: webhookURL, StateFile: database.stateFile, Scripts: options.clerkJS, Logger: logger,
+		PublicURL: publicURL.String(), TenantDomain: variable(s.environ, "TENANT_DOMAIN"), WebhookURL: webhookURL, StateFile: database.stateFile, Scripts: options.clerkJS, Logger: logger,
 		Roles: []clerkdev.Role{viewerRole},
 	})
 	if err != nil {
@@ -156,7 +161,9 @@ func runDev(ctx context.Context, s surroundings, options devOptions) (err error)
 	running.Go(func() error { return app.serve(ctx, handler, listeners...) })
 	running.Go(func() error {
 		if options.seed {
-			if err := seedDemo(ctx, ready); err != nil {
+			demo := ready
+			demo.URL = reached.String()
+			if err := seedDemo(ctx, demo); err != nil {
 				return fmt.Errorf("seed the demo organizations: %w", err)
 			}
 		}

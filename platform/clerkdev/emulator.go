@@ -22,6 +22,10 @@ type Config struct {
 	// PublicURL is the origin that browsers see the application under, such as
 	// "http://localhost:3000". It has to be loopback and have no path.
 	PublicURL string
+	// TenantDomain is the domain below which the application has hosts beside
+	// PublicURL's. Cookies that tell how the browser stands are then the domain's, as
+	// with Clerk, and people are led back to those hosts, too. Empty is none.
+	TenantDomain string
 	// WebhookURL is the application's webhook endpoint. It has to be loopback.
 	// Empty, events are only recorded.
 	WebhookURL string
@@ -45,6 +49,7 @@ type Config struct {
 // Emulator is one Clerk instance. It is safe for concurrent use.
 type Emulator struct {
 	publicURL   *url.URL
+	domain      string // of tenants' hosts; "" for none
 	webhookURL  string
 	stateFile   string
 	development bool
@@ -87,6 +92,7 @@ func New(cfg Config) (*Emulator, error) {
 	}
 	e := &Emulator{
 		publicURL:   publicURL,
+		domain:      cfg.TenantDomain,
 		webhookURL:  cfg.WebhookURL,
 		stateFile:   cfg.StateFile,
 		development: cfg.Development,

@@ -137,35 +137,45 @@ func (s *state) browserOf(c *client) browser {
 // directives are the Set-Cookie headers that tell the application how the
 // browser stands: plain for old clients, with the suffix for the others.
 func (e *Emulator) directives(s *state, b browser) ([]string, error) {
-	_, directives, err := e.standing(s, b)
+	_, directives, err := e.standing(s, b, e.publicURL)
 	return directives, err
 }
 
 // standing is the browser's session token, "" without a session, and the
-// directives.
-func (e *Emulator) standing(s *state, b browser) (token string, directives []string, err error) {
+// directives. Pages of party's origin asked for them.
+func (e *Emulator) standing(s *state, b browser, party *url.URL) (token string, directives []string, err error) {
 	uat, age := int64(0), 0
 	if b.session != nil {
-		if token, err = e.sign(s, b.session.ID, TokenOptions{AuthorizedParty: e.publicURL.String()}); err != nil {
+		if token, err = e.sign(s, b.session.ID, TokenOptions{AuthorizedParty: party.Scheme + "://" + party.Host}); err != nil {
 			return "", nil, err
 		}
 		uat, age = b.client.SignedInAt, cookieAge
 	}
 	for _, suffix := range []string{"", "_" + e.suffix()} {
 		directives = append(directives,
-			e.cookie(uatCookie+suffix, strconv.FormatInt(uat, 10), cookieAge),
+			e.domainCookie(uatCookie+suffix, strconv.FormatInt(uat, 10), cookieAge),
 			e.cookie(sessionCookie+suffix, token, age))
 	}
 	return token, directives, nil
 }
 
-// cookie is not HttpOnly: ClerkJS reads those that the application gets.
+// cookie is not HttpOnly: ClerkJS reads those that the application gets. It is the
+// host's alone, as a session is with Clerk: other hosts get theirs by a handshake.
 func (e *Emulator) cookie(name, value string, age int) string {
+	return e.newCookie(name, value, age, "")
+}
+
+// domainCookie is the cookie of every host below the domain.
+func (e *Emulator) domainCookie(name, value string, age int) string {
+	return e.newCookie(name, value, age, e.domain)
+}
+
+func (e *Emulator) newCookie(name, value string, age int, domain string) string {
 	maxAge := age
 	if age == 0 {
 		maxAge = -1
 	}
-	c := http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, SameSite: http.SameSiteLaxMode, Secure: e.publicURL.Scheme == "https"}
+	c := http.Cookie{Name: name, Value: value, Domain: domain, Path: "/", MaxAge: maxAge, SameSite: http.SameSiteLaxMode, Secure: e.publicURL.Scheme == "https"}
 	return c.String()
 }
 
@@ -182,7 +192,7 @@ func (e *Emulator) handshake(w http.ResponseWriter, r *http.Request) {
 	var b browser
 	e.view(func(s *state) {
 		b = e.browserOf(s, r)
-		directives, err = e.directives(s, b)
+		_, directives, err = e.standing(s, b, back)
 	})
 	if err != nil {
 		writeError(w, e.logger, err)
@@ -229,7 +239,7 @@ func (e *Emulator) refresh(w http.ResponseWriter, r *http.Request) {
 		if alive = b.session != nil && b.session.ID == r.PathValue("session"); !alive && b.session != nil {
 			return // somebody else is signed in by now: the page has to notice by itself
 		}
-		token, directives, err = e.standing(s, b)
+		token, directives, err = e.standing(s, b, e.publicURL)
 	})
 	if err != nil {
 		writeError(w, e.logger, err)
@@ -287,8 +297,14 @@ func setCookies(w http.ResponseWriter, directives []string) {
 
 var errForeign = errors.New("clerkdev: the address is another origin's")
 
-// ownURL returns the address if it is the application's, and the root for none.
-func (e *Emulator) ownURL(raw string) (*url.URL, error) { return resolveOwn(e.publicURL, raw) }
+// ownURL returns the address if it is the application's, at whichever of its hosts,
+// and the root for none.
+func (e *Emulator) ownURL(raw string) (*url.URL, error) {
+	if u, err := url.Parse(raw); err == nil && e.domain != "" && u.Port() == e.publicURL.Port() && strings.HasSuffix(u.Hostname(), "."+e.domain) {
+		return resolveOwn(&url.URL{Scheme: e.publicURL.Scheme, Host: u.Host}, raw)
+	}
+	return resolveOwn(e.publicURL, raw)
+}
 
 // resolveOwn returns raw as an absolute address of the origin, which is its root
 // for none. An address of another origin is an error.
@@ -364,7 +380,7 @@ func (t *tx) openSession(u *user, c *client) (*session, error) {
 func (e *Emulator) clientDirectives(s *state, b browser) ([]string, error) {
 	directives, err := e.directives(s, b)
 	own := http.Cookie{
-		Name: e.clientCookie(), Value: b.client.Secret, Path: mountPath, MaxAge: cookieAge,
+		Name: e.clientCookie(), Value: b.client.Secret, Domain: e.domain, Path: mountPath, MaxAge: cookieAge,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: e.publicURL.Scheme == "https",
 	}
 	return append(directives, own.String()), err

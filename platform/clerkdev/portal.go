@@ -58,7 +58,7 @@ func (e *Emulator) mountPortal(mux *http.ServeMux) {
 // mountPage serves a page for people, with the headers that pages have.
 func (e *Emulator) mountPage(mux *http.ServeMux, pattern string, handle func(http.ResponseWriter, *http.Request) error) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", web.ContentSecurityPolicy())
+		w.Header().Set("Content-Security-Policy", web.ContentSecurityPolicy(e.formActions()...))
 		w.Header().Set("Referrer-Policy", "same-origin")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		r = r.WithContext(web.NewContext(r.Context(), new(web.Shell)))
@@ -151,6 +151,19 @@ func (e *Emulator) showError(w http.ResponseWriter, r *http.Request, err error) 
 		e.logger.ErrorContext(r.Context(), "clerkdev: a page failed", slog.Any("error", err))
 	}
 	web.ErrorPage(w, r, status, shown, "")
+}
+
+// formActions are where forms of these pages lead to beside their own host.
+func (e *Emulator) formActions() []string {
+	if e.domain == "" {
+		return nil
+	}
+	tenants := *e.publicURL
+	tenants.Host = "*." + e.domain
+	if port := e.publicURL.Port(); port != "" {
+		tenants.Host += ":" + port
+	}
+	return []string{e.publicURL.String(), tenants.String()}
 }
 
 // leave sends the person back to the application.

@@ -23,6 +23,7 @@ import (
 // it is for (doc), what a value must be (want) and one that would do (example).
 type Config struct {
 	PublicURL       *url.URL       `env:"PUBLIC_URL,required" want:"the http or https origin that browsers see, without a path" example:"https://app.example.com" doc:"Where people reach the application; its origin is trusted for changes and for sessions"`
+	TenantDomain    string         `env:"TENANT_DOMAIN" want:"PUBLIC_URL's host, or a domain that it is below; with a dot in it and without scheme and port" example:"example.com" doc:"Domain below which tenants have hosts of their own: acme.example.com/dashboard is then what PUBLIC_URL/acme/dashboard is. Without it paths alone name tenants"`
 	ListenAddr      string         `env:"LISTEN_ADDR" envDefault:":8080" want:"host:port, or :port for every interface" example:"127.0.0.1:8080" doc:"Address the server listens on"`
 	TrustedProxies  []netip.Prefix `env:"TRUSTED_PROXIES" want:"addresses or CIDR ranges, separated by commas" example:"10.0.0.0/8,127.0.0.1" doc:"Proxies whose X-Forwarded-For and X-Request-Id are believed; empty believes nobody"`
 	RequestTimeout  time.Duration  `env:"REQUEST_TIMEOUT" envDefault:"30s" want:"a duration from 1s to 10m" example:"30s" doc:"Deadline of one request"`
@@ -251,6 +252,7 @@ var rules = []struct {
 	holds    func(*Config) bool
 }{
 	{"PUBLIC_URL", func(c *Config) bool { return c.PublicURL.Path == "" }},
+	{"TENANT_DOMAIN", func(c *Config) bool { return c.TenantDomain == "" || isTenantDomain(c.TenantDomain, c.PublicURL) }},
 	{"LISTEN_ADDR", func(c *Config) bool { return isListenAddr(c.ListenAddr) }},
 	{"REQUEST_TIMEOUT", func(c *Config) bool { return between(c.RequestTimeout, time.Second, 10*time.Minute) }},
 	{"SHUTDOWN_DELAY", func(c *Config) bool { return between(c.ShutdownDelay, 0, 5*time.Minute) }},
@@ -310,6 +312,17 @@ var rules = []struct {
 		return false
 	}},
 	{"LOG_FORMAT", func(c *Config) bool { return c.LogFormat == "json" || c.LogFormat == "text" }},
+}
+
+var domainPattern = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// isTenantDomain reports whether hosts below domain can be the same site to browsers
+// as the public URL's, so that who is signed in there is signed in at both.
+func isTenantDomain(domain string, public *url.URL) bool {
+	if len(domain) > 189 || !domainPattern.MatchString(domain) { // 253 with a slug in front
+		return false
+	}
+	return public == nil || public.Hostname() == domain || strings.HasSuffix(public.Hostname(), "."+domain) // public's absence is a problem of its own
 }
 
 // isKey reports whether text is base64 of 32 bytes.

@@ -95,6 +95,7 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 	tests := map[string][]string{
 		"PUBLIC_URL": {"", "app.example.com", "ftp://app.example.com", "https://", "https://app.example.com/base",
 			"https://user:pw@app.example.com", "https://app.example.com?x=1", "https://app.example.com:99999", "://zz%"},
+		"TENANT_DOMAIN":                 {"localhost", "https://example.com", "example.com:8080", "other.com", "Example.com", "evilexample.com", "1.2.3.4", ".example.com", "*.example.com"},
 		"LISTEN_ADDR":                   {"8080", "localhost", "localhost:", "localhost:http-but-not", "1.2.3.4:70000"},
 		"TRUSTED_PROXIES":               {"10.0.0.0/33", "proxy.internal", "10.0.0.1,,10.0.0.2", "fe80::1%eth0"},
 		"REQUEST_TIMEOUT":               {"30", "-1s", "0s", "11m", "soon"},

@@ -47,6 +47,7 @@ func (rt *Router) chain() []func(http.Handler) http.Handler {
 		rt.checkOrigin,
 		compress(),
 		middleware.GetHead,
+		rt.serveTenantHost, // next to the routes, which it chooses
 	}
 }
 
@@ -69,7 +70,9 @@ func (rt *Router) identify(next http.Handler) http.Handler {
 			caller:      rt.config.Caller,
 			idempotency: rt.config.Idempotency,
 			hold:        rt.config.RequestTimeout + finishTimeout,
+			hosts:       rt.config.TenantHosts,
 		}
+		state.hostSlug, _ = state.hosts.SlugOf(r.Host)
 		w.Header().Set("X-Request-Id", id)
 		next.ServeHTTP(state.response, r.WithContext(context.WithValue(r.Context(), stateKey{}, state)))
 	})

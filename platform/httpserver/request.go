@@ -23,6 +23,10 @@ type requestState struct {
 	errors   *ErrorWriter
 	response middleware.WrapResponseWriter
 
+	// Which tenant the request's host names; "" for none.
+	hostSlug string
+	hosts    *TenantHosts
+
 	// What operations, which know no router, need of its configuration.
 	caller      func(context.Context) Caller
 	idempotency IdempotencyStore

@@ -23,6 +23,10 @@ type Config struct {
 	// PublicURL is where people and programs reach the application. Its origin
 	// is trusted by the CSRF check; with https, HSTS is on.
 	PublicURL *url.URL
+	// TenantHosts are the hosts that name a tenant; nil for paths alone. Which tenant
+	// a request is for is told by the Host header, which a proxy has to pass on, and by
+	// no other.
+	TenantHosts *TenantHosts
 	// TrustedProxies are the addresses whose X-Forwarded-For and X-Request-Id
 	// are believed; without any, neither header is.
 	TrustedProxies []netip.Prefix
@@ -116,6 +120,9 @@ const (
 // Mount is what a module hands to the router.
 type Mount struct {
 	Surface Surface
+	// Everywhere are the first path segments of Routes that tenants' hosts serve
+	// themselves; from the other public pages they lead to the public origin.
+	Everywhere []string
 	// Routes registers pages and plain handlers. Paths are relative to the
 	// surface for TenantPages and absolute otherwise.
 	Routes func(chi.Router)
@@ -139,6 +146,8 @@ type Router struct {
 	tenants *chi.Mux
 	// reserved are the first path segments of mux's routes.
 	reserved map[string]bool
+	// everywhere are those that tenants' hosts serve, too.
+	everywhere map[string]bool
 }
 
 // New builds the router. It fails for a configuration that would leave a
@@ -170,10 +179,14 @@ func New(config Config, mounts ...Mount) (*Router, error) {
 	pages.NotFound(rt.errors.Handle(rt.notFound))
 	pages.MethodNotAllowed(rt.errors.Handle(rt.methodNotAllowed))
 	if config.SignedIn != nil && config.Tenant != nil {
-		pages.Use(config.SignedIn, rt.limitPerson, config.Tenant, rt.limitTenant)
+		pages.Use(config.SignedIn, rt.limitPerson, rt.ownTenant, config.Tenant, rt.limitTenant)
 	}
 	hasPages := false
+	rt.everywhere = map[string]bool{}
 	for _, mount := range mounts {
+		for _, segment := range mount.Everywhere {
+			rt.everywhere[segment] = true
+		}
 		router, prefix := chi.Router(rt.mux), apiPrefix
 		switch mount.Surface {
 		case SignedIn:
@@ -181,7 +194,7 @@ func New(config Config, mounts ...Mount) (*Router, error) {
 		case TenantPages:
 			router, hasPages = pages, true
 		case TenantAPI:
-			router, prefix = rt.mux.With(config.SignedIn, rt.limitPerson, config.Tenant, rt.limitTenant), tenantAPIPrefix
+			router, prefix = rt.mux.With(config.SignedIn, rt.limitPerson, rt.ownTenant, config.Tenant, rt.limitTenant), tenantAPIPrefix
 		}
 		if mount.Routes != nil {
 			mount.Routes(router)
@@ -302,6 +315,9 @@ func (rt *Router) serveTenant(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (rt *Router) mayBeTenant(r *http.Request) bool {
+	if slug, _ := siteOf(r.Context()); slug != "" {
+		return rt.tenants != nil && !rt.isEverywhere(r.URL.Path)
+	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	return rt.tenants != nil && first != "" && !rt.reserved[first]
 }
@@ -309,13 +325,9 @@ func (rt *Router) mayBeTenant(r *http.Request) bool {
 // methodNotAllowed finds out by itself what is allowed: chi tells only its own
 // handler.
 func (rt *Router) methodNotAllowed(_ http.ResponseWriter, r *http.Request) error {
-	routes := rt.mux
+	routes, path := rt.mux, escapedPath(r)
 	if rt.mayBeTenant(r) {
-		routes = rt.tenants
-	}
-	path := r.URL.RawPath
-	if path == "" {
-		path = r.URL.Path
+		routes, path = rt.tenants, rt.tenantRoutePath(r)
 	}
 	var allowed []string
 	for _, method := range []string{

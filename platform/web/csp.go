@@ -17,14 +17,15 @@ func ContentSecurityPolicy(formActions ...string) string {
 // [ContentSecurityPolicy] allows, scripts of and connections to frontendAPI and of
 // further origins that ClerkJS is loaded from, its protection against bots, its
 // workers, and inline styles. Inline scripts stay forbidden.
-func ComponentsPolicy(frontendAPI string, scripts ...string) string {
+func ComponentsPolicy(formActions []string, frontendAPI string, scripts ...string) string {
 	const challenges, protection = "https://challenges.cloudflare.com", "https://*.protect.clerk.com"
 	return policy(sources{
-		connect: []string{frontendAPI, protection + ":*"},
-		frame:   []string{challenges, protection},
-		script:  append([]string{frontendAPI, challenges, protection}, scripts...),
-		style:   []string{"'unsafe-inline'"},
-		worker:  []string{"blob:"},
+		connect:    []string{frontendAPI, protection + ":*"},
+		frame:      []string{challenges, protection},
+		formAction: formActions,
+		script:     append([]string{frontendAPI, challenges, protection}, scripts...),
+		style:      []string{"'unsafe-inline'"},
+		worker:     []string{"blob:"},
 	})
 }
 

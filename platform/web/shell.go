@@ -24,6 +24,8 @@ type Shell struct {
 	Navigation []NavigationItem
 	// Organizations are those the person may switch to.
 	Organizations []Organization
+	// HomeHref is the application's root where that is not "/".
+	HomeHref string
 	// The addresses of the identity pages. An empty one hides its link.
 	SwitchHref, CreateOrganizationHref  string
 	SignInHref, SignUpHref, SignOutHref string
@@ -208,6 +210,13 @@ const (
 	themePath   = "/theme"
 	sidebarPath = "/sidebar"
 )
+
+func (s *Shell) home() templ.SafeURL {
+	if s.HomeHref == "" {
+		return "/"
+	}
+	return templ.SafeURL(s.HomeHref)
+}
 
 // pages returns the navigation's pages, which the sidebar shows.
 func (s *Shell) pages() []NavigationItem {

@@ -482,7 +482,7 @@ func TestNavigationIsWhereItBelongs(t *testing.T) {
 // inline, although styles are.
 func TestComponentsPolicy(t *testing.T) {
 	t.Parallel()
-	policy := web.ComponentsPolicy("https://clerk.example.com", "https://static.example.com")
+	policy := web.ComponentsPolicy(nil, "https://clerk.example.com", "https://static.example.com")
 	for _, want := range []string{
 		"default-src 'self'; ", "; connect-src 'self' https://clerk.example.com https://*.protect.clerk.com:*; ",
 		"; script-src 'self' https://clerk.example.com https://challenges.cloudflare.com https://*.protect.clerk.com https://static.example.com; ",

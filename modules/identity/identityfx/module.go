@@ -96,7 +96,7 @@ func newBackend(c config.Config, tracing telemetry.Tracing) clerksdk.Backend {
 	})
 }
 
-func newInstance(c config.Config) (*clerk.Instance, error) {
+func newInstance(c config.Config, hosts *httpserver.TenantHosts) (*clerk.Instance, error) {
 	scripts := ""
 	if c.ClerkJSURL != nil {
 		scripts = c.ClerkJSURL.String()
@@ -106,6 +106,7 @@ func newInstance(c config.Config) (*clerk.Instance, error) {
 		PublishableKey: c.ClerkPublishableKey,
 		FrontendAPI:    c.ClerkFrontendAPI().String(),
 		PublicURL:      c.PublicURL.String(),
+		IsTenantHost:   hosts.Has,
 	})
 }
 

@@ -88,7 +88,8 @@ func NewBrowserAuth(cfg BrowserAuthConfig) *BrowserAuth {
 }
 
 // Authenticate decides about a request. It never reads the body, and of the
-// request's own address only path and query: the origin is the configured one.
+// request's own address only path and query: the origin is the configured one, or
+// that of the tenant's host that the router recognized.
 func (b *BrowserAuth) Authenticate(r *http.Request) Decision {
 	q := b.query(r)
 	if raw := q.bearer; raw != "" {
@@ -160,7 +161,7 @@ type query struct {
 }
 
 func (b *BrowserAuth) query(r *http.Request) *query {
-	address := *b.instance.publicURL
+	address := *b.instance.originOf(r.Context())
 	address.Path, address.RawPath, address.RawQuery = r.URL.Path, r.URL.RawPath, r.URL.RawQuery
 	jar := b.instance.cookiesOf(r.Header, b.verifier.now())
 	q := &query{

@@ -1,6 +1,7 @@
 package clerk
 
 import (
+	"context"
 	"crypto/sha1" //nolint:gosec // names cookies as Clerk does; nothing is secured by it
 	"encoding/base64"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/tenonhq/tenon/platform/httpserver"
 )
 
 // InstanceConfig names a Clerk instance and the application that uses it.
@@ -21,6 +24,9 @@ type InstanceConfig struct {
 	FrontendAPI string
 	// PublicURL is the origin that browsers see the application under.
 	PublicURL string
+	// IsTenantHost reports whether an address has the origin of a tenant's host, to
+	// which people may come back as to PublicURL; nil is never.
+	IsTenantHost func(*url.URL) bool
 	// Scripts is the URL below which ClerkJS is loaded from. By default it is the
 	// Frontend API's /npm, and none with the local emulator, which has its own forms.
 	Scripts string
@@ -34,6 +40,7 @@ type Instance struct {
 	keyHost      string // the Frontend API's host by the publishable key
 	frontendAPI  *url.URL
 	publicURL    *url.URL
+	isTenantHost func(*url.URL) bool
 	components   *Components
 }
 
@@ -57,7 +64,7 @@ const (
 // NewInstance fails when the key or one of the URLs is malformed. The error
 // does not repeat the key.
 func NewInstance(cfg InstanceConfig) (*Instance, error) {
-	i := &Instance{development: strings.HasPrefix(cfg.PublishableKey, "pk_test_")}
+	i := &Instance{development: strings.HasPrefix(cfg.PublishableKey, "pk_test_"), isTenantHost: cfg.IsTenantHost}
 	var err error
 	if i.keyHost, err = frontendAPIHost(cfg.PublishableKey); err != nil {
 		return nil, fmt.Errorf("clerk: publishable key: %w", err)
@@ -165,7 +172,8 @@ const (
 
 // SignInURL is the page to sign in: the application's own with Clerk's components,
 // else the emulator's. The person comes back to returnTo, a path
-// of the application; anything else leads back to its root.
+// of the application or an address at a tenant's host; anything else leads back to
+// the application's root.
 func (i *Instance) SignInURL(returnTo string) string {
 	return i.pageURL(SignInPath, "/sign-in", returnTo)
 }
@@ -221,9 +229,23 @@ func (i *Instance) pageURL(own, emulated, returnTo string) string {
 	return u.String()
 }
 
-// ReturnPath is returnTo if it is a path of the application, else its root.
+// originOf is the origin that ctx's request was made to, as far as it is ours.
+func (i *Instance) originOf(ctx context.Context) *url.URL {
+	if origin := httpserver.HostOrigin(ctx); origin != "" {
+		if u, err := url.Parse(origin); err == nil { // which it is
+			return u
+		}
+	}
+	return i.publicURL
+}
+
+// ReturnPath is returnTo if it is a path of the application or an address at a
+// tenant's host, else the application's root.
 func (i *Instance) ReturnPath(returnTo string) string {
 	address := i.publicAddress(returnTo)
+	if address.Host != i.publicURL.Host {
+		return address.String()
+	}
 	path := (&url.URL{Path: address.Path, RawPath: address.RawPath, RawQuery: address.RawQuery}).String()
 	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") {
 		return "/" // alone, it would name a host
@@ -231,10 +253,13 @@ func (i *Instance) ReturnPath(returnTo string) string {
 	return path
 }
 
-// publicAddress is path under the public URL. What is no path, or would leave
-// the origin, becomes the root.
+// publicAddress is path under the public URL, and an address at a tenant's host
+// itself. What is neither, or would leave the origin, becomes the root.
 func (i *Instance) publicAddress(path string) *url.URL {
 	target, err := url.Parse(path)
+	if err == nil && i.isTenantHost != nil && target.Host != "" && !strings.Contains(path, `\`) && i.isTenantHost(target) {
+		return target
+	}
 	if err != nil || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.Contains(path, `\`) || target.Host != "" {
 		target = &url.URL{Path: "/"}
 	}

@@ -50,7 +50,7 @@ func (b *BrowserAuth) refresh(ctx context.Context, q *query) (decision Decision,
 	request := clerk.NewAPIRequest(http.MethodPost, path)
 	request.SetParams(&refreshParams{
 		ExpiredToken: expired, RefreshToken: q.refreshToken, Format: "cookie",
-		RequestOrigin: q.instance.publicURL.String(), RequestHeaders: q.header,
+		RequestOrigin: q.instance.originOf(ctx).String(), RequestHeaders: q.header,
 	})
 	var answer refreshedCookies
 	if err := b.backend.Call(ctx, request, &answer); err != nil {

@@ -28,6 +28,7 @@ type verifiedTokens struct {
 
 type verifiedToken struct {
 	session   identity.Session
+	party     *string   // of the azp claim, which may be good for one host alone
 	notBefore time.Time // the later of nbf and iat
 	keyID     string
 	key       *clerk.JSONWebKey

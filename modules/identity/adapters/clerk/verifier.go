@@ -11,6 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v3"
 
 	"github.com/tenonhq/tenon/modules/identity"
+	"github.com/tenonhq/tenon/platform/httpserver"
 )
 
 // DefaultLeeway is how far Clerk's clock and ours may be apart: the value of
@@ -28,7 +29,8 @@ type VerifierConfig struct {
 	Issuer string
 	// AuthorizedParties are the origins whose pages may have asked for the
 	// token (its azp claim). Tokens made by the Backend API have no such claim
-	// and pass; one that is empty does not. An empty list checks nothing.
+	// and pass; one that is empty does not. An empty list checks nothing. The origin
+	// of the tenant's host that a request came to is one of them for that request.
 	AuthorizedParties []string
 	// Leeway defaults to [DefaultLeeway].
 	Leeway time.Duration
@@ -76,7 +78,7 @@ func NewVerifier(cfg VerifierConfig) *Verifier {
 // [*TokenError], or the context's.
 func (v *Verifier) Verify(ctx context.Context, raw string) (identity.Session, error) {
 	if known, ok := v.known.find(raw); ok {
-		if key, err := v.keys.get(ctx, known.keyID); err == nil && known.holds(key, v.now(), v.leeway) {
+		if key, err := v.keys.get(ctx, known.keyID); err == nil && known.holds(key, v.now(), v.leeway) && v.mayComeFrom(ctx, known.party) {
 			return known.session, nil
 		}
 	}
@@ -111,7 +113,7 @@ func (v *Verifier) verify(ctx context.Context, raw string, leeway time.Duration)
 		}
 		return identity.Session{}, refuse(TokenVerificationFailed, err)
 	}
-	if broken := v.checkClaims(verified, now, leeway); broken != nil {
+	if broken := v.checkClaims(ctx, verified, now, leeway); broken != nil {
 		return identity.Session{}, broken
 	}
 	if err != nil {
@@ -128,7 +130,7 @@ func (v *Verifier) verify(ctx context.Context, raw string, leeway time.Duration)
 	if claims.NotBefore != nil && time.Unix(*claims.NotBefore, 0).After(notBefore) {
 		notBefore = time.Unix(*claims.NotBefore, 0)
 	}
-	v.known.keep(raw, verifiedToken{session: session, notBefore: notBefore, keyID: decoded.keyID(), key: key})
+	v.known.keep(raw, verifiedToken{session: session, party: partyOf(verified), notBefore: notBefore, keyID: decoded.keyID(), key: key})
 	return session, nil
 }
 
@@ -155,14 +157,34 @@ func (v *Verifier) signingKey(ctx context.Context, t token) (*clerk.JSONWebKey, 
 	return nil, refusef(TokenInvalidAlgorithm, "not an algorithm that Clerk signs with")
 }
 
+// partyOf returns the origin whose page asked for the token, nil when it names none.
+func partyOf(claims map[string]any) *string {
+	azp, ok := claims["azp"]
+	if !ok {
+		return nil
+	}
+	party := text(azp)
+	return &party
+}
+
+// mayComeFrom reports whether pages of party may have asked for the token that ctx's
+// request brings.
+func (v *Verifier) mayComeFrom(ctx context.Context, party *string) bool {
+	if party == nil || len(v.parties) == 0 || slices.Contains(v.parties, *party) {
+		return true
+	}
+	own := httpserver.HostOrigin(ctx)
+	return own != "" && own == *party
+}
+
 // checkClaims checks the claims of a token whose signature is good. The first
 // broken rule is the reason, so the order matters: somebody else's token must
 // not start a handshake by being expired as well.
-func (v *Verifier) checkClaims(claims map[string]any, now time.Time, leeway time.Duration) error {
+func (v *Verifier) checkClaims(ctx context.Context, claims map[string]any, now time.Time, leeway time.Duration) error {
 	if text(claims["sub"]) == "" {
 		return refusef(TokenVerificationFailed, "no sub claim")
 	}
-	if party, ok := claims["azp"]; ok && len(v.parties) > 0 && !slices.Contains(v.parties, text(party)) {
+	if !v.mayComeFrom(ctx, partyOf(claims)) {
 		return refusef(TokenUnauthorizedParty, "made for another origin")
 	}
 	if text(claims["iss"]) != v.issuer {

@@ -156,14 +156,22 @@ func (g *Gate) Enter(next http.Handler) http.Handler {
 	})
 }
 
-// movedTo returns the request's address at the tenant with slug.
+// movedTo returns the request's address at the tenant with slug, at its own host if
+// the request named the former one by its host.
 func movedTo(r *http.Request, slug tenancy.Slug) string {
-	before := "/"
+	base, below := httpserver.TenantBase(r.Context(), slug.String()), r.URL.EscapedPath()
+	isPath := httpserver.HostOrigin(r.Context()) == ""
 	if isAPI(r) {
-		before = "/api/tenants/"
+		if isPath {
+			base = ""
+		}
+		base, below = base+"/api/tenants/"+slug.String(), strings.TrimPrefix(below, "/api/tenants")
 	}
-	_, below, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), before), "/")
-	target := strings.TrimSuffix(before+slug.String()+"/"+below, "/")
+	if isPath || isAPI(r) { // the path names the former tenant
+		_, after, _ := strings.Cut(strings.TrimPrefix(below, "/"), "/")
+		below = "/" + after
+	}
+	target := strings.TrimSuffix(base+below, "/")
 	if r.URL.RawQuery != "" {
 		target += "?" + r.URL.RawQuery
 	}
@@ -194,6 +202,7 @@ func (g *Gate) Shell(navigation []web.NavigationItem) func(http.Handler) http.Ha
 // publicShell is what a page outside of every tenant shows.
 func (g *Gate) publicShell(r *http.Request) *web.Shell {
 	shell := &web.Shell{
+		HomeHref:               httpserver.PublicAddress(r.Context(), "/"),
 		CreateOrganizationHref: g.instance.CreateOrganizationURL(welcomePath),
 		SignInHref:             signInPath, // also where the script leads when the session has ended
 		RequestID:              httpserver.RequestID(r.Context()),
@@ -204,17 +213,28 @@ func (g *Gate) publicShell(r *http.Request) *web.Shell {
 		return shell
 	}
 	shell.SwitchHref = g.instance.SelectOrganizationURL("/")
-	shell.SignOutHref = g.instance.SignOutURL("/")
-	shell.SessionRefresh = g.instance.SessionRefreshURL(session.ID)
+	shell.SignOutHref = here(r, g.instance.SignOutURL("/"))
+	shell.SessionRefresh = here(r, g.instance.SessionRefreshURL(session.ID))
 	shell.Person = &web.Person{Name: "Signed in"}
-	g.addComponents(shell)
+	g.addComponents(r, shell)
 	return shell
+}
+
+// here returns address at the tenant's host that r came to, so that the page may
+// post there: the emulator, whose addresses these are, answers at every host.
+func here(r *http.Request, address string) string {
+	u, err := url.Parse(address)
+	if err != nil || address == "" || httpserver.HostOrigin(r.Context()) == "" {
+		return address
+	}
+	u.Scheme, u.Host = "", ""
+	return u.String()
 }
 
 // addComponents makes the page one that carries the identity provider's
 // components, where there are some: on every page of who is signed in they keep
 // the session alive.
-func (g *Gate) addComponents(shell *web.Shell) {
+func (g *Gate) addComponents(r *http.Request, shell *web.Shell) {
 	components, ok := g.instance.Components()
 	if !ok {
 		return
@@ -223,7 +243,7 @@ func (g *Gate) addComponents(shell *web.Shell) {
 	shell.Components = &web.Components{
 		PublishableKey: components.PublishableKey, ProxyURL: components.ProxyURL,
 		Script: components.Script, UIScript: components.UIScript,
-		Policy:     web.ComponentsPolicy(components.FrontendAPIOrigin, components.ScriptOrigin),
+		Policy:     web.ComponentsPolicy(httpserver.HostsOf(r.Context()).Origins(), components.FrontendAPIOrigin, components.ScriptOrigin),
 		SignInPath: signInPath, SessionTaskPath: clerk.SessionTaskPath, SignUpPath: signUpPath, ProfilePath: clerk.ProfilePath,
 		OrganizationsPath: clerk.OrganizationsPath, CreateOrganizationPath: clerk.CreateOrganizationPath,
 		OrganizationProfilePath: organizationProfilePath,
@@ -233,13 +253,13 @@ func (g *Gate) addComponents(shell *web.Shell) {
 // withComponents returns r with a shell that has them although nobody is signed in.
 func (g *Gate) withComponents(r *http.Request) *http.Request {
 	shell := *web.FromContext(r.Context())
-	g.addComponents(&shell)
+	g.addComponents(r, &shell)
 	return r.WithContext(web.NewContext(r.Context(), &shell))
 }
 
 // fill adds what only a tenant's pages show.
 func (g *Gate) fill(r *http.Request, shell *web.Shell, access identity.Access, navigation []web.NavigationItem) error {
-	base := "/" + access.Tenant.Slug.String()
+	base := httpserver.TenantBase(r.Context(), access.Tenant.Slug.String())
 	shell.Tenant = &web.Tenant{OrganizationID: access.Tenant.ID, Name: access.Tenant.Name, Slug: access.Tenant.Slug.String(), ImageURL: access.Tenant.ImageURL, Base: base}
 	shell.Person = &web.Person{
 		Name: access.Member.Name(), Email: access.Member.Email, AvatarURL: access.Member.AvatarURL, Role: roleLabel(access.Member.Role),
@@ -261,13 +281,17 @@ func (g *Gate) fill(r *http.Request, shell *web.Shell, access identity.Access, n
 	}
 	for _, t := range tenants {
 		shell.Organizations = append(shell.Organizations, web.Organization{
-			Name: t.Name, Href: homePath(t), Current: t.ID == access.Tenant.ID,
+			Name: t.Name, Href: homePath(r.Context(), t), Current: t.ID == access.Tenant.ID,
 		})
 	}
 	return nil
 }
 
-func homePath(t tenancy.Tenant) string { return "/" + t.Slug.String() + "/dashboard" }
+// homePath is the address of a tenant's first page, in the form that ctx's request
+// uses.
+func homePath(ctx context.Context, t tenancy.Tenant) string {
+	return httpserver.TenantBase(ctx, t.Slug.String()) + "/dashboard"
+}
 
 func roleLabel(role identity.Role) string {
 	if role == "" {

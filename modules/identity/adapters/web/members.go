@@ -210,7 +210,7 @@ func (p *MemberPages) leave(w http.ResponseWriter, r *http.Request, access ident
 	if err != nil {
 		return answered(w, r, err, "", "/members")
 	}
-	web.Redirect(w, r, "/", &web.Flash{Kind: ui.Success, Message: "You left " + access.Tenant.Name + "."})
+	web.Redirect(w, r, httpserver.PublicAddress(r.Context(), "/"), &web.Flash{Kind: ui.Success, Message: "You left " + access.Tenant.Name + "."})
 	return nil
 }
 

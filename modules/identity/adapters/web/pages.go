@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
 
@@ -41,7 +42,7 @@ const (
 	welcomePath = "/onboarding"
 
 	// returnParam names the path to come back to.
-	returnParam = "redirect_url"
+	returnParam = httpserver.ReturnParam
 )
 
 // Public mounts the landing page, which is the way in for who is signed in, and
@@ -98,7 +99,7 @@ func (p *Pages) component(name, title, back string) http.HandlerFunc {
 func (p *Pages) Tenant(r chi.Router) {
 	r.Get("/", func(w http.ResponseWriter, r *http.Request) {
 		access := identity.AccessOf(r.Context())
-		http.Redirect(w, r, homePath(access.Tenant), http.StatusSeeOther)
+		http.Redirect(w, r, homePath(r.Context(), access.Tenant), http.StatusSeeOther)
 	})
 	r.Get("/profile", p.errors.Handle(p.showProfile))
 	r.Get("/onboarding", p.errors.Handle(p.showOnboarding))
@@ -118,7 +119,9 @@ func (p *Pages) landing(w http.ResponseWriter, r *http.Request) error {
 // welcome is where somebody lands who just made or joined an organization.
 func (p *Pages) welcome(w http.ResponseWriter, r *http.Request) error {
 	session, _ := identity.SessionFromContext(r.Context())
-	return p.lead(w, r, session, func(t tenancy.Tenant) string { return "/" + t.Slug.String() + "/onboarding" })
+	return p.lead(w, r, session, func(ctx context.Context, t tenancy.Tenant) string {
+		return httpserver.TenantBase(ctx, t.Slug.String()) + "/onboarding"
+	})
 }
 
 // lead leads to a page of the person's tenant. It does not wait for the
@@ -126,7 +129,7 @@ func (p *Pages) welcome(w http.ResponseWriter, r *http.Request) error {
 // has to. Who has none is led to making one; who has just chosen one that even the
 // provider does not show yet waits, and so does who was just removed from it, until
 // their next token says so.
-func (p *Pages) lead(w http.ResponseWriter, r *http.Request, session identity.Session, to func(tenancy.Tenant) string) error {
+func (p *Pages) lead(w http.ResponseWriter, r *http.Request, session identity.Session, to func(context.Context, tenancy.Tenant) string) error {
 	home, err := p.service.Home(r.Context(), session)
 	switch {
 	case errors.Is(err, identity.ErrLeft):
@@ -140,7 +143,7 @@ func (p *Pages) lead(w http.ResponseWriter, r *http.Request, session identity.Se
 	case err != nil:
 		return err
 	}
-	http.Redirect(w, r, to(home), http.StatusSeeOther)
+	http.Redirect(w, r, to(r.Context(), home), http.StatusSeeOther)
 	return nil
 }
 
@@ -173,7 +176,7 @@ func (p *Pages) completeOnboarding(w http.ResponseWriter, r *http.Request) error
 	case err != nil:
 		return err
 	}
-	web.Redirect(w, r, homePath(access.Tenant), &web.Flash{Kind: ui.Success, Message: "You are all set."})
+	web.Redirect(w, r, homePath(r.Context(), access.Tenant), &web.Flash{Kind: ui.Success, Message: "You are all set."})
 	return nil
 }
 

@@ -544,7 +544,7 @@ func TestComponents(t *testing.T) {
 				t.Errorf("%s: the page lacks %s", path, want)
 			}
 		}
-		if policy := w.Header().Get("Content-Security-Policy"); policy != platformweb.ComponentsPolicy("https://clerk.example.com", "https://clerk.example.com") {
+		if policy := w.Header().Get("Content-Security-Policy"); policy != platformweb.ComponentsPolicy(nil, "https://clerk.example.com", "https://clerk.example.com") {
 			t.Errorf("%s runs under %s", path, policy)
 		}
 		if test.who == "" && !strings.Contains(w.Body.String(), "<noscript>") {

@@ -69,7 +69,7 @@ func (p *SettingsPages) change(w http.ResponseWriter, r *http.Request, access id
 	if err != nil {
 		return err
 	}
-	web.Redirect(w, r, "/"+changed.Slug.String()+"/settings", &web.Flash{Kind: ui.Success, Message: "The settings were saved."})
+	web.Redirect(w, r, httpserver.TenantBase(r.Context(), changed.Slug.String())+"/settings", &web.Flash{Kind: ui.Success, Message: "The settings were saved."})
 	return nil
 }
 
@@ -133,7 +133,7 @@ func (p *SettingsPages) delete(w http.ResponseWriter, r *http.Request, access id
 	case err != nil:
 		return err
 	}
-	web.Redirect(w, r, "/", &web.Flash{Kind: ui.Success, Message: access.Tenant.Name + " was deleted."})
+	web.Redirect(w, r, httpserver.PublicAddress(r.Context(), "/"), &web.Flash{Kind: ui.Success, Message: access.Tenant.Name + " was deleted."})
 	return nil
 }
 
