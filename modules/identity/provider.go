@@ -28,6 +28,12 @@ type Provider interface {
 	// UpdateName changes an account's first and last name and returns the
 	// account as it is afterwards. An empty name leaves it as it is.
 	UpdateName(ctx context.Context, accountID, firstName, lastName string) (Account, error)
+	// CreateOrganization makes an organization whose first member, and one who
+	// administers it, is the account. Errors: NotFound for an account that is not
+	// there, Conflict with a field "slug" for one that another organization has,
+	// Invalid with a field for a name or slug that the provider does not accept, and
+	// Forbidden for an account that may not make organizations, or no more of them.
+	CreateOrganization(ctx context.Context, accountID, name, slug string) (Organization, error)
 	// UpdateOrganization changes an organization's name and slug and returns it
 	// as it is afterwards. Errors: NotFound, Conflict with a field "slug" for one
 	// that another organization has, and Invalid with a field for a name or slug

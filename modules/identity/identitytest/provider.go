@@ -22,6 +22,8 @@ type ProviderWorld struct {
 	identity.Provider
 	OrganizationID       string
 	Admin, Member, Other ProviderAccount
+	// Bar makes an account one that may not make organizations.
+	Bar func(t *testing.T, accountID string)
 }
 
 // RunProvider runs the contract of [identity.Provider], but for what one account
@@ -30,6 +32,7 @@ func RunProvider(t *testing.T, newWorld func(t *testing.T) ProviderWorld) {
 	t.Helper()
 	for name, test := range map[string]func(w ProviderWorld, t *testing.T){
 		"everything is walked":             ProviderWorld.walked,
+		"an organization is made":          ProviderWorld.creates,
 		"an organization is renamed":       ProviderWorld.renames,
 		"an organization is deleted":       ProviderWorld.deletes,
 		"a role changes":                   ProviderWorld.changesRole,
@@ -99,6 +102,41 @@ func (w ProviderWorld) walked(t *testing.T) {
 		if !fault.Is(err, fault.NotFound) {
 			t.Errorf("no such organization: %v", err)
 		}
+	}
+}
+
+func (w ProviderWorld) creates(t *testing.T) {
+	made, err := w.CreateOrganization(t.Context(), w.Other.ID, "Größe & <Sons>", "sons")
+	must(t, err)
+	if made.ID == "" || made.Name != "Größe & <Sons>" || made.Slug != "sons" || made.CreatedBy != w.Other.ID || made.CreatedAt.IsZero() {
+		t.Errorf("made %+v", made)
+	}
+	observed, err := w.Observe(t.Context(), made.ID, w.Other.ID)
+	must(t, err)
+	same(t, "what is observed", observed.Organizations, []identity.Organization{made})
+	if len(observed.Memberships) != 1 || observed.Memberships[0].ProviderRole != "org:admin" {
+		t.Errorf("who made it is %+v", observed.Memberships)
+	}
+	taken := made.Slug
+	for want, attempt := range map[fault.Kind][3]string{
+		fault.Conflict: {w.Other.ID, "Sons", taken},
+		fault.NotFound: {"user_none", "Sons", "others"},
+		fault.Invalid:  {w.Other.ID, "", "others"},
+	} {
+		_, err := w.CreateOrganization(t.Context(), attempt[0], attempt[1], attempt[2])
+		if !fault.Is(err, want) {
+			t.Errorf("%q: %v", attempt, err)
+		}
+		if fields := fault.As(err).Fields; want != fault.NotFound && (len(fields) != 1 || fields[0].Name != map[fault.Kind]string{fault.Conflict: "slug", fault.Invalid: "name"}[want]) {
+			t.Errorf("%q: %+v", attempt, fields)
+		}
+	}
+	w.Bar(t, w.Other.ID)
+	if _, err := w.CreateOrganization(t.Context(), w.Other.ID, "More", "more"); !fault.Is(err, fault.Forbidden) {
+		t.Errorf("who may not: %v", err)
+	}
+	if all, err := w.ListOrganizations(t.Context(), 0, 10); err != nil || len(all) != 2 {
+		t.Errorf("there are %+v, %v", all, err)
 	}
 }
 
@@ -266,8 +304,9 @@ func (w ProviderWorld) cancelled(t *testing.T) {
 	_, removeErr := w.RemoveMember(ctx, w.OrganizationID, w.Member.ID)
 	_, renameErr := w.UpdateOrganization(ctx, w.OrganizationID, identity.SettingsChange{Name: new("Other")})
 	deleteErr := w.DeleteOrganization(ctx, w.OrganizationID)
+	_, createErr := w.CreateOrganization(ctx, w.Other.ID, "Other", "other")
 	_, inviteErr := w.Invite(ctx, w.OrganizationID, identity.Invitation{Email: "new@example.com", Role: identity.RoleMember})
-	for _, err := range []error{roleErr, removeErr, renameErr, deleteErr, inviteErr} {
+	for _, err := range []error{roleErr, removeErr, renameErr, deleteErr, createErr, inviteErr} {
 		if !fault.Is(err, fault.Canceled) {
 			t.Errorf("got %v", err)
 		}

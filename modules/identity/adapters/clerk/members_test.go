@@ -37,6 +37,11 @@ func TestProviderContract(t *testing.T) {
 		config := sdk.BackendConfig{HTTPClient: server.Client(), URL: new(server.URL + "/v1"), Key: new(emulator.SecretKey())}
 		client := &sdk.ClientConfig{BackendConfig: config}
 		w := identitytest.ProviderWorld{Provider: clerk.NewProvider(sdk.NewBackend(&config))}
+		w.Bar = func(t *testing.T, id string) {
+			if _, err := user.NewClient(client).Update(t.Context(), id, &user.UpdateParams{CreateOrganizationEnabled: new(false)}); err != nil {
+				t.Fatal(err)
+			}
+		}
 		for email, into := range map[string]*identitytest.ProviderAccount{
 			"ada@example.com": &w.Admin, "bob@example.com": &w.Member, "eve@example.com": &w.Other,
 		} {

@@ -149,6 +149,25 @@ func (p *Provider) memberships(ctx context.Context, path string, query url.Value
 	return o, answer.TotalCount, nil
 }
 
+// CreateOrganization implements [identity.Provider].
+func (p *Provider) CreateOrganization(ctx context.Context, accountID, name, slug string) (identity.Organization, error) {
+	if !idPattern.MatchString(accountID) {
+		return identity.Organization{}, errUnknown
+	}
+	var answer organizationAnswer
+	err := p.call(ctx, http.MethodPost, "/organizations", &parameters{body: map[string]string{"name": name, "slug": slug, "created_by": accountID}}, &answer)
+	// Whoever may not make one is told so with this status alone; our own key is
+	// refused with another.
+	if refusal, ok := errors.AsType[*clerk.APIErrorResponse](err); ok && refusal.HTTPStatusCode == http.StatusForbidden {
+		err = errMayNotCreate.WithCause(err)
+	}
+	if err != nil {
+		return identity.Organization{}, err
+	}
+	organization, err := answer.organization()
+	return organization, fault.Wrap("read Clerk's organization", err)
+}
+
 // UpdateOrganization implements [identity.Provider].
 func (p *Provider) UpdateOrganization(ctx context.Context, organizationID string, change identity.SettingsChange) (identity.Organization, error) {
 	if !idPattern.MatchString(organizationID) {
@@ -407,15 +426,16 @@ func (p *Provider) call(ctx context.Context, method, path string, params *parame
 }
 
 var (
-	errUnknown   = fault.New(fault.NotFound, "The identity provider does not know that.")
-	errRefused   = fault.New(fault.Invalid, "The identity provider does not accept that.")
-	errBusy      = fault.New(fault.RateLimited, "The identity provider asks us to slow down. Please try again in a moment.")
-	errInvited   = fault.New(fault.Conflict, "They were invited already.").WithField("email", "There is an invitation for this address already. Send it again, or revoke it first.")
-	errMember    = fault.New(fault.Conflict, "They are a member already.").WithField("email", "Somebody with this address is a member already.")
-	errNoRole    = errRefused.WithField("role", "The identity provider does not have this role. Whoever administers it can add it.")
-	errFull      = fault.New(fault.Conflict, "The organization has as many members and invitations as it may have.")
-	errSlugTaken = fault.New(fault.Conflict, "Another organization has this address.").WithField("slug", "Another organization has this address. Choose another one.")
-	errProvider  = fault.New(fault.Unavailable, "The identity provider cannot be reached right now. Please try again.")
+	errUnknown      = fault.New(fault.NotFound, "The identity provider does not know that.")
+	errRefused      = fault.New(fault.Invalid, "The identity provider does not accept that.")
+	errBusy         = fault.New(fault.RateLimited, "The identity provider asks us to slow down. Please try again in a moment.")
+	errInvited      = fault.New(fault.Conflict, "They were invited already.").WithField("email", "There is an invitation for this address already. Send it again, or revoke it first.")
+	errMember       = fault.New(fault.Conflict, "They are a member already.").WithField("email", "Somebody with this address is a member already.")
+	errNoRole       = errRefused.WithField("role", "The identity provider does not have this role. Whoever administers it can add it.")
+	errFull         = fault.New(fault.Conflict, "The organization has as many members and invitations as it may have.")
+	errSlugTaken    = fault.New(fault.Conflict, "Another organization has this address.").WithField("slug", "Another organization has this address. Choose another one.")
+	errMayNotCreate = fault.New(fault.Forbidden, "Your account may not make organizations, or has made as many as it may. Ask whoever administers the sign-in.")
+	errProvider     = fault.New(fault.Unavailable, "The identity provider cannot be reached right now. Please try again.")
 )
 
 // classify gives a failed call its kind. That our own key is refused is nobody

@@ -633,6 +633,8 @@ type Provider struct {
 
 	invitations []sentInvitation // the oldest first
 	domains     map[string][]identity.Domain
+	barred      map[string]bool
+	made        int
 }
 
 type sentInvitation struct {
@@ -642,12 +644,44 @@ type sentInvitation struct {
 
 // NewProvider returns a provider that knows nobody.
 func NewProvider() *Provider {
-	return &Provider{Directory: NewDirectory(), domains: map[string][]identity.Domain{}}
+	return &Provider{Directory: NewDirectory(), domains: map[string][]identity.Domain{}, barred: map[string]bool{}}
 }
 
 // PutDomains makes these the organization's domains, before anybody asks.
 func (p *Provider) PutDomains(organizationID string, domains ...identity.Domain) {
 	p.domains[organizationID] = domains
+}
+
+// Bar makes the account one that may not make organizations.
+func (p *Provider) Bar(accountID string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.barred[accountID] = true
+}
+
+var errBarred = fault.New(fault.Forbidden, "Your account may not make organizations.")
+
+// CreateOrganization implements [identity.Provider].
+func (p *Provider) CreateOrganization(ctx context.Context, accountID, name, slug string) (identity.Organization, error) {
+	if _, err := p.ObserveAccount(ctx, accountID); err != nil {
+		return identity.Organization{}, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.barred[accountID]:
+		return identity.Organization{}, errBarred
+	case name == "":
+		return identity.Organization{}, fault.InvalidFields(fault.Field{Name: "name", Message: "An organization has a name."})
+	case p.slugIsOf(slug, ""):
+		return identity.Organization{}, errSlugTaken
+	}
+	p.made++
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	o := identity.Organization{ID: fmt.Sprint("org_made_", p.made), Name: name, Slug: slug, CreatedBy: accountID, CreatedAt: now, UpdatedAt: now}
+	m := identity.Membership{ID: fmt.Sprint("orgmem_made_", p.made), OrganizationID: o.ID, AccountID: accountID, ProviderRole: "org:admin", CreatedAt: now, UpdatedAt: now}
+	p.organizations[o.ID], p.memberships[m.ID] = o, m
+	return o, nil
 }
 
 // Domains implements [identity.Provider].
@@ -806,6 +840,10 @@ var errSlugTaken = fault.New(fault.Conflict, "The slug is taken.").WithField("sl
 func (p *Provider) hasSlug(slug, organizationID string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.slugIsOf(slug, organizationID)
+}
+
+func (p *Provider) slugIsOf(slug, organizationID string) bool {
 	for _, o := range p.organizations {
 		if o.Slug == slug && o.ID != organizationID && !o.Deleted() {
 			return true

@@ -51,6 +51,7 @@ func TestProvider(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.Provider = provider
+		w.Bar = func(_ *testing.T, id string) { provider.Bar(id) }
 		return w
 	})
 }
