@@ -83,10 +83,12 @@ var attackTable = []attacked{
 	{method: "GET", pattern: "/healthz", own: everybody},
 	{method: "GET", pattern: "/readyz", own: everybody},
 	{method: "GET", pattern: "/onboarding", own: statuses{303, 303, 303, 303, 303, 401}},
+	{method: "GET", pattern: "/organizations/new", own: statuses{200, 200, 200, 200, 200, 401}},
+	{method: "POST", pattern: "/organizations/new", body: "name=", own: statuses{422, 422, 422, 422, 422, 401}},
+	{method: "GET", pattern: "/organizations/new/address", own: statuses{303, 303, 303, 303, 303, 401}},
 	// Clerk's own pages, of which the emulator has none.
 	{method: "GET", pattern: "/account", own: noOperator},
 	{method: "GET", pattern: "/organizations", own: noOperator},
-	{method: "GET", pattern: "/organizations/new", own: noOperator},
 	{method: "GET", pattern: "/{tenant}/organization", own: noOperator, foreign: outside(404)},
 	{method: "GET", pattern: "/sign-in", own: statuses{303, 303, 303, 303, 303, 303}},
 	{method: "GET", pattern: "/sign-up", own: statuses{303, 303, 303, 303, 303, 303}},

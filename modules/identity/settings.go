@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/platform/fault"
@@ -118,14 +117,10 @@ func (c SettingsChange) parse(t tenancy.Tenant) (SettingsChange, error) {
 	var parsed SettingsChange
 	var fields []fault.Field
 	if c.Name != nil {
-		name := strings.TrimSpace(*c.Name)
+		name, err := parseOrganizationName(*c.Name)
 		switch {
-		case name == "":
-			fields = append(fields, fault.Field{Name: "name", Message: "Enter a name."})
-		case utf8.RuneCountInString(name) > MaxOrganizationNameLength:
-			fields = append(fields, fault.Field{Name: "name", Message: "Use at most 100 characters."})
-		case !printable(name):
-			fields = append(fields, fault.Field{Name: "name", Message: "Use letters that can be printed."})
+		case err != nil:
+			fields = append(fields, fault.As(err).Fields...)
 		case name != t.Name:
 			parsed.Name = &name
 		}

@@ -129,6 +129,37 @@ func (s *Service) Create(ctx context.Context, actor identity.Actor, draft Draft)
 	return project, fault.Wrap("create project", err)
 }
 
+// CheckName returns an error of kind [fault.Invalid] with a field "name" for a name
+// that a project cannot have.
+func CheckName(name string) error {
+	_, err := Draft{Name: name}.parse()
+	return err
+}
+
+// CreateOnce is [Service.Create] for a project that is to be there once, however
+// often it is asked for: one of the actor's with the name, at the address that it
+// suggests, is returned as it is.
+func (s *Service) CreateOnce(ctx context.Context, actor identity.Actor, name string) (Project, error) {
+	if err := s.AuthorizeCreate(actor); err != nil {
+		return Project{}, err
+	}
+	project, err := Draft{Name: name}.parse()
+	if err != nil {
+		return Project{}, err
+	}
+	project.CreatedBy, project.Slug = actor.AccountID, deriveSlug(project.Name)
+	inserted, err := s.repository.Insert(ctx, project)
+	if !errors.Is(err, ErrSlugTaken) {
+		return inserted, fault.Wrap("create project", err)
+	}
+	known, err := s.Get(ctx, actor, project.Slug.String())
+	if err == nil && known.Name == project.Name && known.CreatedBy == actor.AccountID {
+		return known, nil
+	}
+	inserted, err = s.insertNumbered(ctx, project)
+	return inserted, fault.Wrap("create project", err)
+}
+
 // insertAttempts bounds how often a derived slug may be lost to somebody who
 // was faster. The choice doubles with each attempt, so hundreds at once get
 // through.

@@ -55,11 +55,13 @@ var Module = fx.Module("identity",
 		web.NewPages,
 		web.NewMemberPages,
 		web.NewSettingsPages,
+		web.NewFoundingPages,
 	),
 	fx.Provide(
 		newService,
 		identity.NewRoster,
 		identity.NewSettings,
+		fx.Annotate(identity.NewFounding, fx.ParamTags("", "", "", "", "", `optional:"true"`)),
 		newEvents,
 		web.NewGate,
 		fx.Annotate(newPagesMounts, fx.ResultTags(`group:"mounts,flatten"`)),
@@ -189,10 +191,11 @@ func newWebhookHandler(c config.Config, inbox identity.Inbox, worker *identity.W
 	return svix.NewWebhookHandler(svix.Config{Secrets: secrets, Inbox: inbox, Wake: worker.Wake, Errors: errors, Logger: logger})
 }
 
-func newPagesMounts(pages *web.Pages, members *web.MemberPages, settings *web.SettingsPages) []httpserver.Mount {
+func newPagesMounts(pages *web.Pages, members *web.MemberPages, settings *web.SettingsPages, founding *web.FoundingPages) []httpserver.Mount {
 	return []httpserver.Mount{
 		{Surface: httpserver.Public, Routes: pages.Public},
 		{Surface: httpserver.SignedIn, Routes: pages.SignedIn},
+		{Surface: httpserver.SignedIn, Routes: founding.SignedIn},
 		{Surface: httpserver.TenantPages, Routes: pages.Tenant},
 		{Surface: httpserver.TenantPages, Routes: members.Mount},
 		{Surface: httpserver.TenantPages, Routes: settings.Mount},

@@ -5,13 +5,17 @@ package identitytest
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 
 	auditmemory "github.com/tenonhq/tenon/modules/audit/adapters/memory"
 	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/modules/identity/adapters/memory"
 	"github.com/tenonhq/tenon/modules/tenancy"
 	tenancymemory "github.com/tenonhq/tenon/modules/tenancy/adapters/memory"
+	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/memtx"
 	"github.com/tenonhq/tenon/platform/tenant"
 )
@@ -33,6 +37,9 @@ type World struct {
 	Service  *identity.Service
 	Roster   *identity.Roster
 	Settings *identity.Settings
+	// Founding makes first projects in Projects.
+	Founding *identity.Founding
+	Projects *FirstProjects
 	// Reconciler asks the same provider.
 	Reconciler *identity.Reconciler
 }
@@ -63,6 +70,8 @@ func newWorld() *World {
 	w.Service = identity.NewService(w.Tenants, w.Directory, w.Members, w.Provider, w.Sync, slog.New(slog.DiscardHandler))
 	w.Roster = identity.NewRoster(w.Tx, w.Directory, w.Members, w.Provider, w.Sync, w.Log)
 	w.Settings = identity.NewSettings(w.Tenants, w.Provider, w.Sync)
+	w.Projects = &FirstProjects{}
+	w.Founding = identity.NewFounding(w.Tenants, w.Directory, w.Provider, w.Sync, w.Service, w.Projects)
 	w.Reconciler = identity.NewReconciler(w.Directory, w.Provider, w.Sync, w.Ledger, rand.Text(), slog.New(slog.DiscardHandler))
 	return w
 }
@@ -109,4 +118,50 @@ func ReadState(ctx context.Context, service *tenancy.Service, users identity.Mem
 		state[t.ID] = summary
 	}
 	return state, nil
+}
+
+// FirstProjects is an [identity.FirstProject] that remembers what was made.
+type FirstProjects struct {
+	mu    sync.Mutex
+	fails error
+	made  []string
+}
+
+// Fail makes the next project fail with err, or none with nil.
+func (f *FirstProjects) Fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fails = err
+}
+
+// Made returns every project as "schema: account: name".
+func (f *FirstProjects) Made() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.made)
+}
+
+// Check implements [identity.FirstProject].
+func (f *FirstProjects) Check(name string) error {
+	if len(name) > 120 {
+		return fault.InvalidFields(fault.Field{Name: "project", Message: "Use at most 120 characters."})
+	}
+	return nil
+}
+
+// Create implements [identity.FirstProject].
+func (f *FirstProjects) Create(ctx context.Context, actor identity.Actor, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	schema, ok := tenant.FromContext(ctx)
+	if !ok {
+		return fault.New(fault.Internal, "no tenant")
+	}
+	if f.fails != nil {
+		return f.fails
+	}
+	if made := fmt.Sprintf("%s: %s: %s", schema, actor.AccountID, name); !slices.Contains(f.made, made) {
+		f.made = append(f.made, made)
+	}
+	return nil
 }

@@ -161,13 +161,12 @@ func (i *Instance) Components() (Components, bool) {
 
 // The application's pages that carry Clerk's components.
 const (
-	SignInPath             = "/sign-in"
-	SignUpPath             = "/sign-up"
-	SignOutPath            = "/sign-out"
-	CreateOrganizationPath = "/organizations/new"
-	OrganizationsPath      = "/organizations"
-	ProfilePath            = "/account"
-	SessionTaskPath        = "/sign-in/task"
+	SignInPath        = "/sign-in"
+	SignUpPath        = "/sign-up"
+	SignOutPath       = "/sign-out"
+	OrganizationsPath = "/organizations"
+	ProfilePath       = "/account"
+	SessionTaskPath   = "/sign-in/task"
 )
 
 // SignInURL is the page to sign in: the application's own with Clerk's components,
@@ -187,12 +186,6 @@ func (i *Instance) SignUpURL(returnTo string) string {
 // is left to do; see [Instance.SignInURL].
 func (i *Instance) SessionTaskURL(returnTo string) string {
 	return i.pageURL(SessionTaskPath, "/tasks", returnTo)
-}
-
-// CreateOrganizationURL is the page to create an organization; see
-// [Instance.SignInURL].
-func (i *Instance) CreateOrganizationURL(returnTo string) string {
-	return i.pageURL(CreateOrganizationPath, "/create-organization", returnTo)
 }
 
 // SelectOrganizationURL is the page to choose among one's organizations; see

@@ -25,23 +25,21 @@ func newInstance(tb testing.TB, cfg clerk.InstanceConfig) *clerk.Instance {
 func TestInstanceAddresses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		cfg                                                 clerk.InstanceConfig
-		frontendAPI, signIn, create, selectPage, out, fresh string
-		development                                         bool
+		cfg                                         clerk.InstanceConfig
+		frontendAPI, signIn, selectPage, out, fresh string
+		development                                 bool
 	}{
 		"production": {
 			cfg:         clerk.InstanceConfig{PublishableKey: publishableKey("live", "clerk.example.com"), PublicURL: "https://app.example.com"},
 			frontendAPI: "https://clerk.example.com",
 			signIn:      "https://app.example.com/sign-in?redirect_url=%2Facme%2Fprojects%3Fpage%3D2",
 			selectPage:  "https://app.example.com/organizations?redirect_url=%2F",
-			create:      "https://app.example.com/organizations/new?redirect_url=%2Facme%2Fprojects%3Fpage%3D2",
 		},
 		"development": {
 			cfg:         clerk.InstanceConfig{PublishableKey: publishableKey("test", "ready-fox-1.clerk.accounts.dev"), PublicURL: "http://localhost:3000"},
 			frontendAPI: "https://ready-fox-1.clerk.accounts.dev",
 			signIn:      "http://localhost:3000/sign-in?redirect_url=%2Facme%2Fprojects%3Fpage%3D2",
 			selectPage:  "http://localhost:3000/organizations?redirect_url=%2F",
-			create:      "http://localhost:3000/organizations/new?redirect_url=%2Facme%2Fprojects%3Fpage%3D2",
 			development: true,
 		},
 		"behind a proxy": {
@@ -49,13 +47,11 @@ func TestInstanceAddresses(t *testing.T) {
 			frontendAPI: "https://app.example.com/__clerk",
 			signIn:      "https://app.example.com/sign-in?redirect_url=%2Facme%2Fprojects%3Fpage%3D2",
 			selectPage:  "https://app.example.com/organizations?redirect_url=%2F",
-			create:      "https://app.example.com/organizations/new?redirect_url=%2Facme%2Fprojects%3Fpage%3D2",
 		},
 		"emulator": {
 			cfg:         clerk.InstanceConfig{PublishableKey: publishableKey("live", "clerk.localhost:3000"), FrontendAPI: "http://localhost:3000/__clerk", PublicURL: "http://localhost:3000"},
 			frontendAPI: "http://localhost:3000/__clerk",
 			signIn:      "http://localhost:3000/__clerk/sign-in?redirect_url=http%3A%2F%2Flocalhost%3A3000%2Facme%2Fprojects%3Fpage%3D2",
-			create:      "http://localhost:3000/__clerk/create-organization?redirect_url=http%3A%2F%2Flocalhost%3A3000%2Facme%2Fprojects%3Fpage%3D2",
 			selectPage:  "http://localhost:3000/__clerk/select-organization?redirect_url=http%3A%2F%2Flocalhost%3A3000%2F",
 			out:         "http://localhost:3000/__clerk/sign-out?redirect_url=http%3A%2F%2Flocalhost%3A3000%2F",
 			fresh:       "http://localhost:3000/__clerk/v1/client/sessions/sess_1/tokens",
@@ -64,7 +60,6 @@ func TestInstanceAddresses(t *testing.T) {
 			cfg:         clerk.InstanceConfig{PublishableKey: publishableKey("live", "clerk.127.0.0.1:3000"), FrontendAPI: "http://127.0.0.1:3000/__clerk", PublicURL: "http://127.0.0.1:3000"},
 			frontendAPI: "http://127.0.0.1:3000/__clerk",
 			signIn:      "http://127.0.0.1:3000/__clerk/sign-in?redirect_url=http%3A%2F%2F127.0.0.1%3A3000%2Facme%2Fprojects%3Fpage%3D2",
-			create:      "http://127.0.0.1:3000/__clerk/create-organization?redirect_url=http%3A%2F%2F127.0.0.1%3A3000%2Facme%2Fprojects%3Fpage%3D2",
 			selectPage:  "http://127.0.0.1:3000/__clerk/select-organization?redirect_url=http%3A%2F%2F127.0.0.1%3A3000%2F",
 			out:         "http://127.0.0.1:3000/__clerk/sign-out?redirect_url=http%3A%2F%2F127.0.0.1%3A3000%2F",
 			fresh:       "http://127.0.0.1:3000/__clerk/v1/client/sessions/sess_1/tokens",
@@ -77,7 +72,6 @@ func TestInstanceAddresses(t *testing.T) {
 				"Frontend API": {instance.FrontendAPI(), test.frontendAPI},
 				"sign in":      {instance.SignInURL("/acme/projects?page=2"), test.signIn},
 				"sign up":      {instance.SignUpURL("/acme/projects?page=2"), strings.Replace(test.signIn, "/sign-in", "/sign-up", 1)},
-				"create":       {instance.CreateOrganizationURL("/acme/projects?page=2"), test.create},
 				"select":       {instance.SelectOrganizationURL("/"), test.selectPage},
 				"sign out":     {instance.SignOutURL(""), test.out},
 				"refresh":      {instance.SessionRefreshURL("sess_1"), test.fresh},

@@ -203,7 +203,7 @@ func (g *Gate) Shell(navigation []web.NavigationItem) func(http.Handler) http.Ha
 func (g *Gate) publicShell(r *http.Request) *web.Shell {
 	shell := &web.Shell{
 		HomeHref:               httpserver.PublicAddress(r.Context(), "/"),
-		CreateOrganizationHref: g.instance.CreateOrganizationURL(welcomePath),
+		CreateOrganizationHref: httpserver.PublicAddress(r.Context(), createOrganizationPath),
 		SignInHref:             signInPath, // also where the script leads when the session has ended
 		RequestID:              httpserver.RequestID(r.Context()),
 	}
@@ -245,7 +245,7 @@ func (g *Gate) addComponents(r *http.Request, shell *web.Shell) {
 		Script: components.Script, UIScript: components.UIScript,
 		Policy:     web.ComponentsPolicy(httpserver.HostsOf(r.Context()).Origins(), components.FrontendAPIOrigin, components.ScriptOrigin),
 		SignInPath: signInPath, SessionTaskPath: clerk.SessionTaskPath, SignUpPath: signUpPath, ProfilePath: clerk.ProfilePath,
-		OrganizationsPath: clerk.OrganizationsPath, CreateOrganizationPath: clerk.CreateOrganizationPath,
+		OrganizationsPath: clerk.OrganizationsPath, CreateOrganizationPath: createOrganizationPath,
 		OrganizationProfilePath: organizationProfilePath,
 	}
 }

@@ -40,6 +40,9 @@ const (
 	// welcomePath is where the provider's pages lead who signed up or made an
 	// organization.
 	welcomePath = "/onboarding"
+	// createOrganizationPath is where who has no organization is led to make one,
+	// whichever the identity provider is.
+	createOrganizationPath = "/organizations/new"
 
 	// returnParam names the path to come back to.
 	returnParam = httpserver.ReturnParam
@@ -77,7 +80,6 @@ func (p *Pages) SignedIn(r chi.Router) {
 	r.Get(welcomePath, p.errors.Handle(p.welcome))
 	r.Get(clerk.ProfilePath, p.component("user-profile", "Your account", "/"))
 	r.Get(clerk.OrganizationsPath, p.component("organization-list", "Your organizations", "/"))
-	r.Get(clerk.CreateOrganizationPath, p.component("create-organization", "Create an organization", welcomePath))
 }
 
 var errNoComponents = fault.New(fault.NotFound, "This page is Clerk’s, and the local emulator has none of it.")
@@ -138,7 +140,7 @@ func (p *Pages) lead(w http.ResponseWriter, r *http.Request, session identity.Se
 		w.Header().Set("Refresh", waitSeconds)
 		return web.Render(w, p.gate.outsideTenants(r), http.StatusAccepted, "One moment", waitingPage())
 	case fault.Is(err, fault.NotFound):
-		http.Redirect(w, r, p.gate.instance.CreateOrganizationURL(welcomePath), http.StatusSeeOther)
+		http.Redirect(w, r, createOrganizationPath, http.StatusSeeOther)
 		return nil
 	case err != nil:
 		return err

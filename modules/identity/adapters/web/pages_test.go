@@ -96,6 +96,7 @@ func newServerOf(t *testing.T, of clerk.InstanceConfig) server {
 	},
 		httpserver.Mount{Surface: httpserver.Public, Routes: pages.Public},
 		httpserver.Mount{Surface: httpserver.SignedIn, Routes: pages.SignedIn},
+		httpserver.Mount{Surface: httpserver.SignedIn, Routes: web.NewFoundingPages(gate, world.Service, world.Founding, errors).SignedIn},
 		httpserver.Mount{Surface: httpserver.TenantPages, Routes: pages.Tenant},
 		httpserver.Mount{Surface: httpserver.TenantPages, Routes: web.NewMemberPages(world.Roster, errors).Mount},
 		httpserver.Mount{Surface: httpserver.TenantPages, Routes: web.NewSettingsPages(world.Settings, instance, errors).Mount},
@@ -354,7 +355,7 @@ func TestLanding(t *testing.T) {
 	if body := expect(t, s.send("", "GET", "/", nil), 200, ""); !strings.Contains(body, `href="/sign-up"`) || !strings.Contains(body, `href="/sign-in"`) {
 		t.Errorf("a visitor gets %s", body)
 	}
-	create := origin + "/__clerk/create-organization?redirect_url=" + url.QueryEscape(origin+"/onboarding")
+	const create = "/organizations/new"
 	for _, test := range []struct{ as, path, target string }{
 		{ada, "/", "/acme/dashboard"},
 		{ada + "@org_zebra", "/", "/zebra/dashboard"},
@@ -493,7 +494,7 @@ func TestShell(t *testing.T) {
 	s.tell(t, organization("zebra", ada, eve))
 	body := expect(t, s.send(ada, "GET", "/zebra/projects/x", nil), 200, "")
 	for _, want := range []string{
-		`href="/acme/dashboard"`, `href="/zebra/dashboard"`, "ada@example.com", "Owner", "/__clerk/sign-out", "/__clerk/create-organization",
+		`href="/acme/dashboard"`, `href="/zebra/dashboard"`, "ada@example.com", "Owner", "/__clerk/sign-out", `href="/organizations/new"`,
 		"/__clerk/v1/client/sessions/sess_1/tokens", `href="/zebra/projects" title="Projects" aria-current="page"`,
 	} {
 		if !strings.Contains(body, want) {
@@ -523,7 +524,7 @@ func TestComponents(t *testing.T) {
 		"/sign-out":               {ada, `data-component="sign-out"`},
 		"/account":                {ada, `data-component="user-profile"`},
 		"/organizations":          {ada, `data-component="organization-list"`},
-		"/organizations/new":      {ada, `data-component="create-organization" data-return-to="/onboarding"`},
+		"/organizations/new":      {ada, `data-create-organization="/organizations/new"`},
 		"/acme/organization":      {ada, `data-component="organization-profile"`},
 		"/acme/projects/x":        {ada, `data-component="organization-switcher"`},
 		"/acme/projects/x?again=": {ada, `data-component="user-button"`},

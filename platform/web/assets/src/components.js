@@ -39,7 +39,6 @@ const draw = {
     organizationProfileMode: "navigation", organizationProfileUrl: options.organizationProfile,
   }),
   "organization-list": (clerk, node, { returnTo }) => clerk.mountOrganizationList(node, { ...switcher, afterSelectOrganizationUrl: returnTo }),
-  "create-organization": (clerk, node, { returnTo }) => clerk.mountCreateOrganization(node, { afterCreateOrganizationUrl: returnTo }),
   "organization-profile": (clerk, node) => clerk.mountOrganizationProfile(node, { routing: "hash", ...switcher }),
   "user-profile": (clerk, node) => clerk.mountUserProfile(node, { routing: "hash" }),
   "session-task": async (clerk, node, { returnTo }) => {
