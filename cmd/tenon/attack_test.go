@@ -145,6 +145,7 @@ var attackTable = []attacked{
 	{method: "GET", pattern: "/api/tenants/{tenant}/audit-log/{entry}", keys: keyed{200, 403}, own: statuses{200, 200, 403, 403, 404, 401}, foreign: outside(200)},
 	{method: "GET", pattern: apiSettings, keys: keyed{200, 200}, own: statuses{200, 200, 200, 200, 404, 401}, foreign: outside(200)},
 	{method: "PATCH", pattern: apiSettings, body: `{"name": "Acme"}`, keys: keyed{200, 403}, own: statuses{200, 403, 403, 403, 404, 401}, foreign: outside(200)},
+	{method: "GET", pattern: "/api/tenants/{tenant}/domains", keys: keyed{200, 403}, own: statuses{200, 403, 403, 403, 404, 401}, foreign: outside(200)},
 	// Confirmed by nobody: only the owner is told so.
 	{method: "DELETE", pattern: "/api/tenants/{tenant}", keys: keyed{403, 403}, own: statuses{422, 403, 403, 403, 404, 401}, foreign: outside(422)},
 

@@ -104,6 +104,14 @@ func (p *product) settingsContract(t *testing.T, tokens map[string]string) map[s
 			{status: 422, as: "owner", body: `{"image_url": "https://evil.example/x.png"}`, undocumented: true},
 			{status: 422, as: "owner", body: `{"slug": "admin"}`},
 		},
+		"list-domains": {
+			{status: 200, as: "owner"},
+			{status: 400, as: "owner", query: "x=%00", undocumented: true},
+			{status: 401},
+			{status: 403, as: "admin"},
+			{status: 404, as: "stranger"},
+			{status: 422, as: "owner", query: "x=1", undocumented: true},
+		},
 		"delete-organization": {
 			{status: 400, as: "owner", query: "confirmation=%00", undocumented: true},
 			{status: 401, query: "confirmation=acme"},

@@ -12,7 +12,10 @@ import (
 	"github.com/tenonhq/tenon/platform/httpserver"
 )
 
-const settingsPath = "/settings"
+const (
+	settingsPath = "/settings"
+	domainsPath  = "/domains"
+)
 
 // Settings are a tenant's as the API shows them. The names are the table's.
 type Settings struct {
@@ -25,6 +28,37 @@ type Settings struct {
 
 func settingsOf(t tenancy.Tenant) Settings {
 	return Settings{ID: t.ID, Name: t.Name, Slug: t.Slug.String(), ImageURL: t.ImageURL, CreatedAt: t.CreatedAt.UTC()}
+}
+
+// Domain is one that an organization claims at the identity provider.
+type Domain struct {
+	Name       string `json:"name" example:"acme.example"`
+	Verified   bool   `json:"verified" doc:"Whether the identity provider believes that it is the organization's."`
+	Enrollment string `json:"enrollment" enum:"manual,invitation,suggestion" doc:"What people with an address there get: an invitation by hand, one by itself, or the suggestion to ask for one."`
+}
+
+// DomainList is all of a tenant's domains.
+type DomainList struct {
+	Items []Domain `json:"items" nullable:"false"`
+}
+
+func domainListOf(domains []identity.Domain) DomainList {
+	list := DomainList{Items: make([]Domain, len(domains))}
+	for i, domain := range domains {
+		list.Items[i] = Domain{Name: domain.Name, Verified: domain.Verified, Enrollment: enrollmentOf(domain.Enrollment)}
+	}
+	return list
+}
+
+// enrollmentOf takes a way that is not known for none by itself.
+func enrollmentOf(e identity.Enrollment) string {
+	switch e {
+	case identity.EnrollByInvitation:
+		return "invitation"
+	case identity.EnrollBySuggestion:
+		return "suggestion"
+	}
+	return "manual"
 }
 
 // SettingsPatch is the JSON merge patch (RFC 7396) that changes settings: what is
@@ -52,6 +86,11 @@ func registerSettings(to huma.API, settings *identity.Settings) {
 			"With If-Match, they are changed only while they are as you know them. The identity provider is asked first: when it is busy or away you get 429 or 503, and nothing has changed.",
 		errors: []int{http.StatusConflict, http.StatusPreconditionFailed},
 	}, api.update)
+	register(to, operation{
+		id: "list-domains", method: http.MethodGet, path: domainsPath, tag: tag, authorize: may(settings.Authorize),
+		summary:     "List domains",
+		description: "Lists all domains that the organization claims, verified ones and others, by name. They are added, verified and removed at the identity provider, which is asked: when it is busy or away you get 429 or 503.",
+	}, api.domains)
 	register(to, operation{
 		id: "delete-organization", method: http.MethodDelete, path: "", tag: tag, authorize: may(settings.AuthorizeDelete),
 		summary: "Delete the organization",
@@ -89,6 +128,16 @@ func (a *settingsAPI) update(ctx context.Context, in *updateSettingsInput) (*set
 		return nil, err
 	}
 	return a.output(changed), nil
+}
+
+type domainsOutput struct{ Body DomainList }
+
+func (a *settingsAPI) domains(ctx context.Context, _ *struct{}) (*domainsOutput, error) {
+	domains, err := a.settings.Domains(ctx, identity.AccessOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &domainsOutput{Body: domainListOf(domains)}, nil
 }
 
 type deleteOrganizationInput struct {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/platform/fault"
 )
 
@@ -55,6 +56,28 @@ func TestSettingsOrderOfChecks(t *testing.T) {
 	if a := s.expect(t, 200, "ada", "GET", settings, ""); a.body["name"] != "Acme" {
 		t.Errorf("something was kept: %s", a.text)
 	}
+}
+
+func TestDomains(t *testing.T) {
+	t.Parallel()
+	s := newStaff(t)
+	const domains = "/api/tenants/acme/domains"
+	if a := s.expect(t, 200, "ada", "GET", domains, ""); strings.TrimSpace(a.text) != `{"items":[]}` {
+		t.Errorf("none are %s", a.text)
+	}
+	s.world.Provider.PutDomains("org_1",
+		identity.Domain{Name: "acme.example", Verified: true, Enrollment: identity.EnrollBySuggestion},
+		identity.Domain{Name: "acme.test", Enrollment: identity.EnrollByInvitation}, identity.Domain{Name: "b.example", Enrollment: "by magic"})
+	const want = `{"items":[{"name":"acme.example","verified":true,"enrollment":"suggestion"},` +
+		`{"name":"acme.test","verified":false,"enrollment":"invitation"},{"name":"b.example","verified":false,"enrollment":"manual"}]}`
+	if a := s.expect(t, 200, "ada", "GET", domains, ""); strings.TrimSpace(a.text) != want {
+		t.Errorf("got %s", a.text)
+	}
+	for as, status := range map[string]int{"cleo": 403, "bob": 403, "vic": 403, "eve": 404} {
+		s.expect(t, status, as, "GET", domains, "")
+	}
+	s.world.Provider.Fail(fault.New(fault.RateLimited, "Slow down.").WithRetryAfter(3 * time.Second))
+	s.expect(t, 429, "ada", "GET", domains, "")
 }
 
 func TestDeleteOrganization(t *testing.T) {
