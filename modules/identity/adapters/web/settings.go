@@ -52,9 +52,28 @@ func (p *SettingsPages) Mount(r chi.Router) {
 // enteredSettings are what a form shows: what is stored, or what was sent.
 type enteredSettings struct{ name, slug string }
 
+// hasProfile reports whether there is a page of the provider's about the
+// organization.
+func (p *SettingsPages) hasProfile() bool {
+	_, has := p.instance.Components()
+	return has
+}
+
+// imageText says where the organization's image is from.
+func imageText(url string, hasProfile bool) string {
+	text := "It is the one at Clerk."
+	if url == "" {
+		text = "There is none at Clerk, so initials stand in."
+	}
+	if !hasProfile {
+		text += " It is changed there."
+	}
+	return text
+}
+
 func (p *SettingsPages) show(w http.ResponseWriter, r *http.Request, access identity.Access) error {
 	entered := enteredSettings{name: access.Tenant.Name, slug: access.Tenant.Slug.String()}
-	return web.Render(w, r, http.StatusOK, "Settings", settingsPage(access, entered, nil))
+	return web.Render(w, r, http.StatusOK, "Settings", settingsPage(access, entered, p.hasProfile(), nil))
 }
 
 func (p *SettingsPages) change(w http.ResponseWriter, r *http.Request, access identity.Access) error {
@@ -64,7 +83,7 @@ func (p *SettingsPages) change(w http.ResponseWriter, r *http.Request, access id
 	entered := enteredSettings{name: r.PostForm.Get("name"), slug: r.PostForm.Get("slug")}
 	changed, err := p.settings.Change(r.Context(), access, nil, identity.SettingsChange{Name: &entered.name, Slug: &entered.slug})
 	if status, shown := refused(w, r, err); shown != nil {
-		return web.Render(w, r, status, "Settings", settingsPage(access, entered, shown))
+		return web.Render(w, r, status, "Settings", settingsPage(access, entered, p.hasProfile(), shown))
 	}
 	if err != nil {
 		return err
@@ -76,8 +95,7 @@ func (p *SettingsPages) change(w http.ResponseWriter, r *http.Request, access id
 // showSignIn is about who gets in, and how. It is a page of its own because it asks
 // the provider, whom the other settings do not wait for.
 func (p *SettingsPages) showSignIn(w http.ResponseWriter, r *http.Request, access identity.Access) error {
-	_, hasProfile := p.instance.Components()
-	shown := signInSettings{hasProfile: hasProfile}
+	shown := signInSettings{hasProfile: p.hasProfile()}
 	var err error
 	shown.domains, err = p.settings.Domains(r.Context(), access)
 	switch {

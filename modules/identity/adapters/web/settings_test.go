@@ -36,6 +36,24 @@ func TestSettingsPage(t *testing.T) {
 	contains(t, expect(t, s.send(ada, "GET", "/acme-sons/settings", nil), 200, ""), `value="Acme Sons"`, `value="acme-sons"`)
 }
 
+// TestImageOfAnOrganization is shown where it is set and on every page, or initials
+// instead.
+func TestImageOfAnOrganization(t *testing.T) {
+	t.Parallel()
+	s := newServerOf(t, clerk.InstanceConfig{PublishableKey: "pk_live_" + base64.StdEncoding.EncodeToString([]byte("clerk.example.com$")), PublicURL: origin})
+	pictured := organization("acme", ada)
+	pictured.Organizations[0].ImageURL = "https://img.clerk.com/a?width=1&x=2"
+	s.tell(t, pictured)
+	w := s.send(ada, "GET", "/acme/settings", nil)
+	page := expect(t, w, 200, "")
+	contains(t, page, `src="https://img.clerk.com/a?width=1&amp;x=2"`, "Change image", "-initials stand in")
+	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "img-src 'self' data: https:") {
+		t.Errorf("the browser may not load it: %s", policy)
+	}
+	s = newStaff(t)
+	contains(t, expect(t, s.send(ada, "GET", "/acme/settings", nil), 200, ""), "-<img", "initials stand in", "-Change image")
+}
+
 // TestFormerAddresses moves acme and asks for it where it was.
 func TestFormerAddresses(t *testing.T) {
 	t.Parallel()
