@@ -135,6 +135,11 @@ type Organization struct {
 	Current    bool
 }
 
+// hasSwitcher reports whether the menu of organizations has anything in it.
+func (s *Shell) hasSwitcher() bool {
+	return len(s.Organizations) > 0 || s.SwitchHref != "" || s.CreateOrganizationHref != ""
+}
+
 type shellKey struct{}
 
 // NewContext returns a context that carries s for [FromContext].
