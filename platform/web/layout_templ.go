@@ -1700,7 +1700,7 @@ func organizationSwitcher(shell *Shell) templ.Component {
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					templ_7745c5c3_Err = ui.Avatar(ui.AvatarProps{Name: organization.Name, Size: ui.Small, Square: true}).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = ui.Avatar(ui.AvatarProps{Name: organization.Name, ImageURL: organization.ImageURL, Size: ui.Small, Square: true}).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

@@ -132,7 +132,9 @@ type NavigationItem struct {
 // Organization is one entry of the organization switcher.
 type Organization struct {
 	Name, Href string
-	Current    bool
+	// ImageURL is empty for the initials of the name.
+	ImageURL string
+	Current  bool
 }
 
 // hasSwitcher reports whether the menu of organizations has anything in it.

@@ -281,7 +281,7 @@ func (g *Gate) fill(r *http.Request, shell *web.Shell, access identity.Access, n
 	}
 	for _, t := range tenants {
 		shell.Organizations = append(shell.Organizations, web.Organization{
-			Name: t.Name, Href: homePath(r.Context(), t), Current: t.ID == access.Tenant.ID,
+			Name: t.Name, Href: homePath(r.Context(), t), ImageURL: t.ImageURL, Current: t.ID == access.Tenant.ID,
 		})
 	}
 	return nil
