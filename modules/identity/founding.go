@@ -207,7 +207,8 @@ func (f *Founding) parse(entered Foundation) (name, slug string, err error) {
 }
 
 func parseOrganizationName(text string) (string, error) {
-	name, problem := strings.TrimSpace(text), ""
+	name := strings.TrimSpace(text)
+	var problem string
 	switch {
 	case name == "":
 		problem = "Enter a name."
