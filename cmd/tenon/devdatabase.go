@@ -34,8 +34,9 @@ const (
 	localLogin    = "tenon_app"
 )
 
-// stopTimeout bounds PostgreSQL's clean shutdown; it recovers from any other.
-const stopTimeout = time.Second
+// stopTimeout bounds PostgreSQL's clean shutdown, which takes a tenth of a second, and
+// several on a machine with much else to do; it recovers from any other.
+const stopTimeout = 5 * time.Second
 
 func openDevDatabase(ctx context.Context, s surroundings, options devOptions, logger *slog.Logger) (*devDatabase, error) {
 	given := variable(s.environ, "DATABASE_URL")
