@@ -113,20 +113,26 @@ func (s *Service) AuthorizeCreate(actor identity.Actor) error {
 // [fault.Invalid], and [ErrSlugTaken] for a slug that was asked for; one that
 // is derived from the name gets a number instead.
 func (s *Service) Create(ctx context.Context, actor identity.Actor, draft Draft) (Project, error) {
-	if err := s.AuthorizeCreate(actor); err != nil {
-		return Project{}, err
-	}
-	project, err := draft.parse()
+	project, err := s.drafted(actor, draft)
 	if err != nil {
 		return Project{}, err
 	}
-	project.CreatedBy = actor.AccountID
 	if project.Slug.IsZero() {
 		project, err = s.insertNumbered(ctx, project)
 	} else {
 		project, err = s.repository.Insert(ctx, project)
 	}
 	return project, fault.Wrap("create project", err)
+}
+
+// drafted returns the project that draft describes, made by an actor who may.
+func (s *Service) drafted(actor identity.Actor, draft Draft) (Project, error) {
+	if err := s.AuthorizeCreate(actor); err != nil {
+		return Project{}, err
+	}
+	project, err := draft.parse()
+	project.CreatedBy = actor.AccountID
+	return project, err
 }
 
 // CheckName returns an error of kind [fault.Invalid] with a field "name" for a name
@@ -140,14 +146,11 @@ func CheckName(name string) error {
 // often it is asked for: one of the actor's with the name, at the address that it
 // suggests, is returned as it is.
 func (s *Service) CreateOnce(ctx context.Context, actor identity.Actor, name string) (Project, error) {
-	if err := s.AuthorizeCreate(actor); err != nil {
-		return Project{}, err
-	}
-	project, err := Draft{Name: name}.parse()
+	project, err := s.drafted(actor, Draft{Name: name})
 	if err != nil {
 		return Project{}, err
 	}
-	project.CreatedBy, project.Slug = actor.AccountID, deriveSlug(project.Name)
+	project.Slug = deriveSlug(project.Name)
 	inserted, err := s.repository.Insert(ctx, project)
 	if !errors.Is(err, ErrSlugTaken) {
 		return inserted, fault.Wrap("create project", err)
