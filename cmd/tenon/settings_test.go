@@ -46,6 +46,7 @@ func TestSettingsInTheBrowser(t *testing.T) {
 	}
 	ada.look(t, "settings-taken")
 	ada.fill(t, map[string]string{"slug": "acme-sons"})
+	ada.click(t, `#settings [name="projects_public"]`)
 	ada.click(t, `#settings button[type="submit"]`)
 	ada.at(t, "/acme-sons/settings")
 	ada.says(t, "The settings were saved.")
@@ -55,6 +56,11 @@ func TestSettingsInTheBrowser(t *testing.T) {
 	ada.at(t, "/acme-sons/settings")
 	browsertest.Emulate(t, ada.ctx, "dark", 390)
 	ada.look(t, "settings-phone")
+	ada.open(t, "/acme-sons/projects/new")
+	ada.at(t, "/acme-sons/projects/new")
+	if !browsertest.Evaluate[bool](t, ada.ctx, `document.querySelector('main [name="is_public"]').checked`) {
+		t.Error("a new project does not begin as the settings say")
+	}
 
 	ada.open(t, "/acme-sons/settings/delete")
 	ada.at(t, "/acme-sons/settings/delete")
@@ -91,7 +97,7 @@ func (p *product) settingsContract(t *testing.T, tokens map[string]string) map[s
 		},
 		"update-settings": {
 			{status: 200, as: "owner", body: `{"name": "Acme & Sons"}`, header: unseen, before: tag(unseen)},
-			{status: 200, as: "owner", body: `{"name": "Acme", "slug": "acme"}`, header: []string{"Content-Type", "application/merge-patch+json"}},
+			{status: 200, as: "owner", body: `{"name": "Acme", "slug": "acme", "projects_public": false}`, header: []string{"Content-Type", "application/merge-patch+json"}},
 			{status: 204, as: "owner", body: `{}`, header: []string{"Prefer", "return=minimal"}},
 			{status: 400, as: "owner", body: `{`, undocumented: true},
 			{status: 401, body: `{}`},
@@ -103,6 +109,7 @@ func (p *product) settingsContract(t *testing.T, tokens map[string]string) map[s
 			{status: 415, as: "owner", body: `{}`, header: []string{"Content-Type", "text/plain"}, undocumented: true},
 			{status: 422, as: "owner", body: `{"image_url": "https://evil.example/x.png"}`, undocumented: true},
 			{status: 422, as: "owner", body: `{"slug": "admin"}`},
+			{status: 422, as: "owner", body: `{"projects_public": null}`},
 		},
 		"list-domains": {
 			{status: 200, as: "owner"},

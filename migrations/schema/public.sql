@@ -12,6 +12,7 @@ CREATE TABLE tenants (
     requested_slug     text        NOT NULL DEFAULT '', -- the slug the organization asked for; differs from slug when that was taken or reserved
     schema_name        text        NOT NULL, -- derived once from the id, never changes
     image_url          text        NOT NULL DEFAULT '',
+    projects_public    boolean     NOT NULL DEFAULT false, -- whether a new project is public unless its maker says otherwise
     is_active          boolean     NOT NULL DEFAULT true,
     schema_version     text        NOT NULL DEFAULT '',
     schema_fingerprint text        NOT NULL DEFAULT '',
@@ -280,6 +281,6 @@ REVOKE ALL ON FUNCTION audit_append, audit_record, audit_tenant FROM PUBLIC;
 CREATE CONSTRAINT TRIGGER tenants_audit_created AFTER INSERT ON tenants DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION audit_tenant();
 CREATE CONSTRAINT TRIGGER tenants_audit_updated AFTER UPDATE ON tenants DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW WHEN ((OLD.name, OLD.slug, OLD.image_url, OLD.is_active, OLD.deleted_at) IS DISTINCT FROM
-        (NEW.name, NEW.slug, NEW.image_url, NEW.is_active, NEW.deleted_at))
+    FOR EACH ROW WHEN ((OLD.name, OLD.slug, OLD.image_url, OLD.projects_public, OLD.is_active, OLD.deleted_at) IS DISTINCT FROM
+        (NEW.name, NEW.slug, NEW.image_url, NEW.projects_public, NEW.is_active, NEW.deleted_at))
     EXECUTE FUNCTION audit_tenant();

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 // Settings changes what an organization is called and where it is found, and
 // ends it. All of that is the provider's: a change is made there first, and what
 // the provider answers goes through [Sync.Apply], as the webhook of the same
-// change will. It takes [OrganizationManage], which owners have.
+// change will. What new projects are like is the tenant's own, and stored after
+// that. It takes [OrganizationManage], which owners have.
 type Settings struct {
 	tenants  *tenancy.Service
 	provider Provider
@@ -34,6 +36,8 @@ func NewSettings(tenants *tenancy.Service, provider Provider, sync *Sync) *Setti
 type SettingsChange struct {
 	Name *string
 	Slug *string
+	// ProjectsPublic is [tenancy.Tenant.ProjectsPublic].
+	ProjectsPublic *bool
 }
 
 // MaxOrganizationNameLength is that of an organization's name, in characters.
@@ -54,7 +58,7 @@ var (
 // them overwrites nothing that they have not seen.
 func (s *Settings) Version(t tenancy.Tenant) string {
 	hash := sha256.New()
-	for _, setting := range []string{t.ID, t.Name, t.Slug.String(), t.ImageURL} {
+	for _, setting := range []string{t.ID, t.Name, t.Slug.String(), t.ImageURL, strconv.FormatBool(t.ProjectsPublic)} {
 		fmt.Fprintf(hash, "%d:%s", len(setting), setting)
 	}
 	return hex.EncodeToString(hash.Sum(nil)[:12])
@@ -90,9 +94,6 @@ func (s *Settings) Change(ctx context.Context, access Access, versions []string,
 			return tenancy.Tenant{}, ErrSettingsChanged
 		}
 	}
-	if change.Name == nil && change.Slug == nil {
-		return access.Tenant, nil
-	}
 	if change.Slug != nil {
 		holder, err := s.tenants.Resolve(ctx, *change.Slug)
 		switch {
@@ -102,19 +103,33 @@ func (s *Settings) Change(ctx context.Context, access Access, versions []string,
 			return tenancy.Tenant{}, fault.Wrap("change settings", err)
 		}
 	}
-	organization, err := s.provider.UpdateOrganization(ctx, access.Tenant.ID, change)
-	if err == nil {
-		err = s.sync.Apply(ctx, Observation{Organizations: []Organization{organization}})
+	changed, err := s.make(ctx, access.Tenant, change)
+	return changed, fault.Wrap("change settings", err)
+}
+
+// make makes a change that was found valid, the provider's part of it first.
+func (s *Settings) make(ctx context.Context, t tenancy.Tenant, change SettingsChange) (tenancy.Tenant, error) {
+	if change.Name != nil || change.Slug != nil {
+		organization, err := s.provider.UpdateOrganization(ctx, t.ID, change)
+		if err == nil {
+			err = s.sync.Apply(ctx, Observation{Organizations: []Organization{organization}})
+		}
+		if err == nil {
+			t, err = s.tenants.Get(ctx, t.ID)
+		}
+		if err != nil {
+			return tenancy.Tenant{}, err
+		}
 	}
-	if err != nil {
-		return tenancy.Tenant{}, fault.Wrap("change settings", err)
+	if change.ProjectsPublic == nil {
+		return t, nil
 	}
-	return s.tenants.Get(ctx, access.Tenant.ID)
+	return s.tenants.SetProjectsPublic(ctx, t.ID, *change.ProjectsPublic)
 }
 
 // parse returns the change without what would change nothing.
 func (c SettingsChange) parse(t tenancy.Tenant) (SettingsChange, error) {
-	var parsed SettingsChange
+	parsed := SettingsChange{ProjectsPublic: c.ProjectsPublic}
 	var fields []fault.Field
 	if c.Name != nil {
 		name, err := parseOrganizationName(*c.Name)

@@ -46,6 +46,28 @@ func TestSettingsAreTheProviders(t *testing.T) {
 	}
 }
 
+// TestWhatNewProjectsAre is about the setting that the provider knows nothing of.
+func TestWhatNewProjectsAre(t *testing.T) {
+	t.Parallel()
+	w := newStaff(t)
+	ctx, access := in(t, w, "user_ada")
+	seen := w.Settings.Version(access.Tenant)
+	changed, err := w.Settings.Change(ctx, access, []string{seen}, identity.SettingsChange{Name: new("Acme & Sons"), ProjectsPublic: new(true)})
+	if err != nil || !changed.ProjectsPublic || changed.Name != "Acme & Sons" {
+		t.Fatalf("with the name: %+v, %v", changed, err)
+	}
+	access.Tenant = changed
+	if back, err := w.Settings.Change(ctx, access, nil, identity.SettingsChange{ProjectsPublic: new(false)}); err != nil || back.ProjectsPublic || w.Settings.Version(back) == w.Settings.Version(changed) {
+		t.Errorf("by itself: %+v, %v", back, err)
+	}
+	if _, err := w.Settings.Change(ctx, access, nil, identity.SettingsChange{Slug: new("<script>"), ProjectsPublic: new(true)}); !fault.Is(err, fault.Invalid) {
+		t.Errorf("beside what is wrong: %v", err)
+	}
+	if stored, err := w.Tenants.Get(t.Context(), "org_acme"); err != nil || stored.ProjectsPublic {
+		t.Errorf("stored: %+v, %v", stored, err)
+	}
+}
+
 func TestSettingsOverwriteNothingUnseen(t *testing.T) {
 	t.Parallel()
 	w := newStaff(t)

@@ -359,6 +359,36 @@ func (s *Service) Resume(ctx context.Context, id string) (Tenant, error) {
 }
 
 func (s *Service) setActive(ctx context.Context, id string, active bool) (Tenant, error) {
+	t, err := s.edit(ctx, id, func(t *Tenant, now time.Time) error {
+		switch {
+		case t.Active == active:
+			return nil
+		case t.Deleted():
+			return fault.New(fault.Conflict, "The organization was deleted, so its tenant cannot be resumed.")
+		}
+		t.Active, t.SuspendedAt = active, time.Time{}
+		if !active {
+			t.SuspendedAt = now
+		}
+		return nil
+	})
+	return t, fault.Wrap("set tenant active", err)
+}
+
+// SetProjectsPublic chooses whether the tenant's new projects are public unless
+// their makers say otherwise, and returns the tenant as it is then. Errors:
+// [ErrNotFound].
+func (s *Service) SetProjectsPublic(ctx context.Context, id string, public bool) (Tenant, error) {
+	t, err := s.edit(ctx, id, func(t *Tenant, _ time.Time) error {
+		t.ProjectsPublic = public
+		return nil
+	})
+	return t, fault.Wrap("set what new projects are", err)
+}
+
+// edit makes a change to what is the tenant's own, beside which no other change of
+// it is lost. One that changes nothing writes nothing.
+func (s *Service) edit(ctx context.Context, id string, change func(t *Tenant, now time.Time) error) (Tenant, error) {
 	var result Tenant
 	err := s.tx.InSystemTx(ctx, func(ctx context.Context) error {
 		if err := s.registry.Lock(ctx, "tenant:"+id); err != nil {
@@ -376,19 +406,13 @@ func (s *Service) setActive(ctx context.Context, id string, active bool) (Tenant
 			return err
 		}
 		result = t
-		if t.Active == active {
-			return nil
-		}
-		if t.Deleted() {
-			return fault.New(fault.Conflict, "The organization was deleted, so its tenant cannot be resumed.")
-		}
 		now := s.now()
-		t.Active, t.SuspendedAt, t.UpdatedAt = active, time.Time{}, now
-		if !active {
-			t.SuspendedAt = now
+		if err := change(&t, now); err != nil || t == result {
+			return err
 		}
+		t.UpdatedAt = now
 		result = t
 		return s.registry.Update(ctx, t)
 	})
-	return result, fault.Wrap("set tenant active", err)
+	return result, err
 }

@@ -172,6 +172,33 @@ func TestSuspension(t *testing.T) {
 	}
 }
 
+func TestWhatNewProjectsAre(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	if _, err := w.SetProjectsPublic(t.Context(), "org_A", true); !fault.Is(err, fault.NotFound) {
+		t.Errorf("of nothing: got %v", err)
+	}
+	before, err := w.Sync(t.Context(), organization("org_A", "acme"))
+	if err != nil || before.ProjectsPublic {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	chosen, err := w.SetProjectsPublic(t.Context(), "org_A", true)
+	if err != nil || !chosen.ProjectsPublic {
+		t.Errorf("%+v, %v", chosen, err)
+	}
+	if again, err := w.SetProjectsPublic(t.Context(), "org_A", true); err != nil || again != chosen {
+		t.Errorf("the same again: %+v, %v", again, err)
+	}
+	renamed := organization("org_A", "acme-sons")
+	if synced, err := w.Sync(t.Context(), renamed); err != nil || !synced.ProjectsPublic {
+		t.Errorf("a webhook undid the tenant's choice: %+v, %v", synced, err)
+	}
+	stored, err := w.Get(t.Context(), "org_A")
+	if err != nil || !stored.ProjectsPublic {
+		t.Errorf("stored: %+v, %v", stored, err)
+	}
+}
+
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

@@ -26,6 +26,10 @@ type Tenant struct {
 	// registry and never written by this module: it moves with the schema.
 	SchemaVersion string
 	ImageURL      string
+	// ProjectsPublic is whether a new project is public unless its maker says
+	// otherwise. It is the tenant's own choice, of which the identity provider
+	// knows nothing.
+	ProjectsPublic bool
 	// Active is false while the tenant is suspended: nobody gets in, nothing
 	// is lost.
 	Active bool

@@ -108,7 +108,7 @@ func RunRegistry(t *testing.T, newRegistry func(t *testing.T) tenancy.Registry) 
 			insert(t, registry, acme)
 			later := acme.UpdatedAt.Add(time.Hour)
 			changed := tenancy.Tenant{
-				ID: acme.ID, Name: "Näme", Slug: tenancy.MustParseSlug("acme-x"), RequestedSlug: "x", ImageURL: "i",
+				ID: acme.ID, Name: "Näme", Slug: tenancy.MustParseSlug("acme-x"), RequestedSlug: "x", ImageURL: "i", ProjectsPublic: true,
 				Schema: tenant.MustParse("tenant_other"), CreatedAt: later, UpdatedAt: later, SuspendedAt: later, DeletedAt: later,
 			}
 			if err := registry.Update(t.Context(), changed); err != nil {

@@ -128,6 +128,8 @@ func fieldName(name string) string {
 		return "Active"
 	case "is_public":
 		return "Public"
+	case "projects_public":
+		return "New projects are public"
 	case "image_url":
 		return "Picture"
 	}

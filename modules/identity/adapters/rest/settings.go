@@ -19,15 +19,16 @@ const (
 
 // Settings are a tenant's as the API shows them. The names are the table's.
 type Settings struct {
-	ID        string    `json:"id" doc:"The organization's id at the identity provider."`
-	Name      string    `json:"name"`
-	Slug      string    `json:"slug" doc:"How addresses name the organization; unique among all."`
-	ImageURL  string    `json:"image_url" doc:"Its picture, which is changed at the identity provider; empty when there is none."`
-	CreatedAt time.Time `json:"created_at"`
+	ID             string    `json:"id" doc:"The organization's id at the identity provider."`
+	Name           string    `json:"name"`
+	Slug           string    `json:"slug" doc:"How addresses name the organization; unique among all."`
+	ImageURL       string    `json:"image_url" doc:"Its picture, which is changed at the identity provider; empty when there is none."`
+	ProjectsPublic bool      `json:"projects_public" doc:"Whether a new project is public unless its maker says otherwise."`
+	CreatedAt      time.Time `json:"created_at"`
 }
 
 func settingsOf(t tenancy.Tenant) Settings {
-	return Settings{ID: t.ID, Name: t.Name, Slug: t.Slug.String(), ImageURL: t.ImageURL, CreatedAt: t.CreatedAt.UTC()}
+	return Settings{ID: t.ID, Name: t.Name, Slug: t.Slug.String(), ImageURL: t.ImageURL, ProjectsPublic: t.ProjectsPublic, CreatedAt: t.CreatedAt.UTC()}
 }
 
 // Domain is one that an organization claims at the identity provider.
@@ -64,8 +65,9 @@ func enrollmentOf(e identity.Enrollment) string {
 // SettingsPatch is the JSON merge patch (RFC 7396) that changes settings: what is
 // missing stays, and nothing can be taken away.
 type SettingsPatch struct {
-	Name httpserver.Optional[string] `json:"name,omitzero" minLength:"1" maxLength:"100" example:"Acme Corporation"`
-	Slug httpserver.Optional[string] `json:"slug,omitzero" minLength:"2" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" example:"acme"`
+	Name           httpserver.Optional[string] `json:"name,omitzero" minLength:"1" maxLength:"100" example:"Acme Corporation"`
+	Slug           httpserver.Optional[string] `json:"slug,omitzero" minLength:"2" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" example:"acme"`
+	ProjectsPublic httpserver.Optional[bool]   `json:"projects_public,omitzero"`
 }
 
 // settingsAPI holds the operations' handlers.
@@ -77,7 +79,7 @@ func registerSettings(to huma.API, settings *identity.Settings) {
 	register(to, operation{
 		id: "get-settings", method: http.MethodGet, path: settingsPath, tag: tag,
 		authorize: may(func(identity.Actor) error { return nil }), // everybody who gets in sees what their organization is called
-		summary:   "Get the settings", description: "What the organization is called and where it is found. The ETag names the version you got, for If-None-Match and If-Match.",
+		summary:   "Get the settings", description: "What the organization is called, where it is found, and what new projects are like. The ETag names the version you got, for If-None-Match and If-Match.",
 	}, api.get)
 	register(to, operation{
 		id: "update-settings", method: http.MethodPatch, path: settingsPath, tag: tag, authorize: may(settings.Authorize),
@@ -122,7 +124,7 @@ type updateSettingsInput struct {
 }
 
 func (a *settingsAPI) update(ctx context.Context, in *updateSettingsInput) (*settingsOutput, error) {
-	change := identity.SettingsChange{Name: in.Body.Name.Value, Slug: in.Body.Slug.Value}
+	change := identity.SettingsChange{Name: in.Body.Name.Value, Slug: in.Body.Slug.Value, ProjectsPublic: in.Body.ProjectsPublic.Value}
 	changed, err := a.settings.Change(ctx, identity.AccessOf(ctx), httpserver.IfMatch(in.IfMatch), change)
 	if err != nil {
 		return nil, err

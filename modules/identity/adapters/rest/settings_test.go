@@ -16,7 +16,7 @@ func TestSettings(t *testing.T) {
 	t.Parallel()
 	s := newStaff(t)
 	seen := s.expect(t, 200, "vic", "GET", settings, "")
-	for name, want := range map[string]any{"id": "org_1", "name": "Acme", "slug": "acme", "image_url": "", "created_at": "2026-01-02T03:04:05Z"} {
+	for name, want := range map[string]any{"id": "org_1", "name": "Acme", "slug": "acme", "image_url": "", "projects_public": false, "created_at": "2026-01-02T03:04:05Z"} {
 		if seen.body[name] != want {
 			t.Errorf("%s is %v, want %v", name, seen.body[name], want)
 		}

@@ -50,7 +50,10 @@ func (p *SettingsPages) Mount(r chi.Router) {
 }
 
 // enteredSettings are what a form shows: what is stored, or what was sent.
-type enteredSettings struct{ name, slug string }
+type enteredSettings struct {
+	name, slug     string
+	projectsPublic bool
+}
 
 // hasProfile reports whether there is a page of the provider's about the
 // organization.
@@ -72,7 +75,7 @@ func imageText(url string, hasProfile bool) string {
 }
 
 func (p *SettingsPages) show(w http.ResponseWriter, r *http.Request, access identity.Access) error {
-	entered := enteredSettings{name: access.Tenant.Name, slug: access.Tenant.Slug.String()}
+	entered := enteredSettings{name: access.Tenant.Name, slug: access.Tenant.Slug.String(), projectsPublic: access.Tenant.ProjectsPublic}
 	return web.Render(w, r, http.StatusOK, "Settings", settingsPage(access, entered, p.hasProfile(), nil))
 }
 
@@ -80,8 +83,10 @@ func (p *SettingsPages) change(w http.ResponseWriter, r *http.Request, access id
 	if err := httpserver.ParseForm(r); err != nil {
 		return err
 	}
-	entered := enteredSettings{name: r.PostForm.Get("name"), slug: r.PostForm.Get("slug")}
-	changed, err := p.settings.Change(r.Context(), access, nil, identity.SettingsChange{Name: &entered.name, Slug: &entered.slug})
+	entered := enteredSettings{name: r.PostForm.Get("name"), slug: r.PostForm.Get("slug"), projectsPublic: r.PostForm.Get("projects_public") != ""}
+	changed, err := p.settings.Change(r.Context(), access, nil, identity.SettingsChange{
+		Name: &entered.name, Slug: &entered.slug, ProjectsPublic: &entered.projectsPublic,
+	})
 	if status, shown := refused(w, r, err); shown != nil {
 		return web.Render(w, r, status, "Settings", settingsPage(access, entered, p.hasProfile(), shown))
 	}

@@ -1,9 +1,11 @@
 package rest
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/tenonhq/tenon/modules/projects"
+	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/platform/httpserver"
 )
 
@@ -57,12 +59,13 @@ type ProjectDraft struct {
 	Name        string `json:"name" minLength:"1" maxLength:"120" example:"Website relaunch"`
 	Slug        string `json:"slug,omitempty" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" doc:"Derived from the name when it is missing, with a number if need be."`
 	Description string `json:"description,omitempty" maxLength:"5000"`
-	IsPublic    bool   `json:"is_public,omitempty" doc:"Whether viewers see it."`
+	IsPublic    *bool  `json:"is_public,omitempty" doc:"Whether viewers see it. When it is missing, the organization's settings decide."`
 	Status      string `json:"status,omitempty" enum:"active,archived" default:"active"`
 }
 
-func (d ProjectDraft) draft() projects.Draft {
-	return projects.Draft{Name: d.Name, Slug: d.Slug, Description: d.Description, Public: d.IsPublic, Status: d.Status}
+// draft returns what is to be created in a tenant.
+func (d ProjectDraft) draft(t tenancy.Tenant) projects.Draft {
+	return projects.Draft{Name: d.Name, Slug: d.Slug, Description: d.Description, Public: *cmp.Or(d.IsPublic, &t.ProjectsPublic), Status: d.Status}
 }
 
 // ProjectPatch is the JSON merge patch (RFC 7396) that changes a project: what

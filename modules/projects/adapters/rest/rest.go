@@ -169,7 +169,8 @@ type createOutput struct {
 }
 
 func (a *api) create(ctx context.Context, in *createInput) (*createOutput, error) {
-	project, err := a.service.Create(ctx, identity.AccessOf(ctx).Actor(), in.Body.draft())
+	access := identity.AccessOf(ctx)
+	project, err := a.service.Create(ctx, access.Actor(), in.Body.draft(access.Tenant))
 	if err != nil {
 		return nil, err
 	}

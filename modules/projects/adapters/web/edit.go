@@ -67,7 +67,7 @@ func (p *Pages) showNew(w http.ResponseWriter, r *http.Request, access identity.
 	if err := p.service.AuthorizeCreate(access.Actor()); err != nil {
 		return err
 	}
-	return web.Render(w, r, http.StatusOK, "New project", newPage(form{}, nil))
+	return web.Render(w, r, http.StatusOK, "New project", newPage(form{public: access.Tenant.ProjectsPublic}, nil))
 }
 
 func (p *Pages) create(w http.ResponseWriter, r *http.Request, access identity.Access) error {

@@ -32,33 +32,35 @@ func NewRegistry(db *database.DB) *Registry {
 type tenantRow struct {
 	bun.BaseModel `bun:"table:tenants,alias:t"`
 
-	ID            string    `bun:"id,pk"`
-	Name          string    `bun:"name"`
-	Slug          string    `bun:"slug"`
-	RequestedSlug string    `bun:"requested_slug"`
-	SchemaName    string    `bun:"schema_name"`
-	SchemaVersion string    `bun:"schema_version"`
-	ImageURL      string    `bun:"image_url"`
-	IsActive      bool      `bun:"is_active"`
-	CreatedAt     time.Time `bun:"created_at"`
-	UpdatedAt     time.Time `bun:"updated_at"`
-	SuspendedAt   time.Time `bun:"suspended_at,nullzero"`
-	DeletedAt     time.Time `bun:"deleted_at,nullzero"`
+	ID             string    `bun:"id,pk"`
+	Name           string    `bun:"name"`
+	Slug           string    `bun:"slug"`
+	RequestedSlug  string    `bun:"requested_slug"`
+	SchemaName     string    `bun:"schema_name"`
+	SchemaVersion  string    `bun:"schema_version"`
+	ImageURL       string    `bun:"image_url"`
+	ProjectsPublic bool      `bun:"projects_public"`
+	IsActive       bool      `bun:"is_active"`
+	CreatedAt      time.Time `bun:"created_at"`
+	UpdatedAt      time.Time `bun:"updated_at"`
+	SuspendedAt    time.Time `bun:"suspended_at,nullzero"`
+	DeletedAt      time.Time `bun:"deleted_at,nullzero"`
 }
 
 func rowOf(t tenancy.Tenant) *tenantRow {
 	return &tenantRow{
-		ID:            t.ID,
-		Name:          t.Name,
-		Slug:          t.Slug.String(),
-		RequestedSlug: t.RequestedSlug,
-		SchemaName:    t.Schema.String(),
-		ImageURL:      t.ImageURL,
-		IsActive:      t.Active,
-		CreatedAt:     t.CreatedAt,
-		UpdatedAt:     t.UpdatedAt,
-		SuspendedAt:   t.SuspendedAt,
-		DeletedAt:     t.DeletedAt,
+		ID:             t.ID,
+		Name:           t.Name,
+		Slug:           t.Slug.String(),
+		RequestedSlug:  t.RequestedSlug,
+		SchemaName:     t.Schema.String(),
+		ImageURL:       t.ImageURL,
+		ProjectsPublic: t.ProjectsPublic,
+		IsActive:       t.Active,
+		CreatedAt:      t.CreatedAt,
+		UpdatedAt:      t.UpdatedAt,
+		SuspendedAt:    t.SuspendedAt,
+		DeletedAt:      t.DeletedAt,
 	}
 }
 
@@ -72,18 +74,19 @@ func (row *tenantRow) tenant() (tenancy.Tenant, error) {
 		return tenancy.Tenant{}, err
 	}
 	return tenancy.Tenant{
-		ID:            row.ID,
-		Name:          row.Name,
-		Slug:          slug,
-		RequestedSlug: row.RequestedSlug,
-		Schema:        schema,
-		SchemaVersion: row.SchemaVersion,
-		ImageURL:      row.ImageURL,
-		Active:        row.IsActive,
-		CreatedAt:     row.CreatedAt,
-		UpdatedAt:     row.UpdatedAt,
-		SuspendedAt:   row.SuspendedAt,
-		DeletedAt:     row.DeletedAt,
+		ID:             row.ID,
+		Name:           row.Name,
+		Slug:           slug,
+		RequestedSlug:  row.RequestedSlug,
+		Schema:         schema,
+		SchemaVersion:  row.SchemaVersion,
+		ImageURL:       row.ImageURL,
+		ProjectsPublic: row.ProjectsPublic,
+		Active:         row.IsActive,
+		CreatedAt:      row.CreatedAt,
+		UpdatedAt:      row.UpdatedAt,
+		SuspendedAt:    row.SuspendedAt,
+		DeletedAt:      row.DeletedAt,
 	}, nil
 }
 
