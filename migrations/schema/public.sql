@@ -214,7 +214,8 @@ CREATE INDEX api_key_index_tenant_id_idx ON api_key_index (tenant_id);
 
 -- audit_append adds an entry: its place in the chain, and whom the statement's message
 -- named as its origin; without one it is whoever is logged in.
-CREATE FUNCTION audit_append(schema_name text, action text, subject text, label text, changes json) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION audit_append(schema_name text, action text, subject text, label text, changes json) RETURNS void LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     origin  json := coalesce(nullif(current_setting('tenon.origin', true), ''), '{}');
     at      timestamptz;
@@ -239,7 +240,8 @@ END $$;
 -- the transaction ends: the chain is locked then, and not while others wait for rows.
 -- An update that only empties personal columns is the first half of moving an address
 -- from one row to another. arguments are those of audit_change in tenant.sql.
-CREATE FUNCTION audit_record(schema_name text, operation text, before jsonb, after jsonb, arguments text[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION audit_record(schema_name text, operation text, before jsonb, after jsonb, arguments text[]) RETURNS void LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     personal text[] := string_to_array(arguments[2], ' ');
     ignored  text[] := string_to_array(arguments[3], ' ');
@@ -267,7 +269,8 @@ END $$;
 
 -- audit_tenant records what changes about a tenant in the tenant's own log. A schema
 -- that has none yet, in the middle of a rollout, is left alone.
-CREATE FUNCTION audit_tenant() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION audit_tenant() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF to_regclass(quote_ident(NEW.schema_name) || '.audit_log') IS NOT NULL THEN
         PERFORM public.audit_record(NEW.schema_name, TG_OP, to_jsonb(OLD), to_jsonb(NEW), '[0:4]={organization,id,"",
