@@ -175,6 +175,9 @@ func TestTenantHosts(t *testing.T) {
 		if status != http.StatusOK || at.String() != moved+"/settings" {
 			t.Fatalf("the settings lead to %s: %d %.300s", at, status, body)
 		}
+		if !strings.Contains(body, "The settings were saved.") {
+			t.Error("what the former host said is lost on the way")
+		}
 		if status, at, _ := visit(t, browser, "GET", acme+"/projects?q=web", ""); status != http.StatusOK || at.String() != moved+"/projects?q=web" {
 			t.Errorf("the former host leads to %s: %d", at, status)
 		}

@@ -218,6 +218,54 @@ func TestFlashIsShownOnce(t *testing.T) {
 	}
 }
 
+// TestFlashCrossesHosts of one domain, and is for nobody there but its target.
+func TestFlashCrossesHosts(t *testing.T) {
+	t.Parallel()
+	flash := &web.Flash{Kind: ui.Success, Message: "Acme is ready."}
+	for _, c := range []struct{ from, target, domain, cookie string }{
+		{"example.com", "https://acme.example.com/dashboard", "example.com", "flash_away"},
+		{"Acme.Example.com:8443", "https://acme-sons.example.com:8443/settings", "example.com", "flash_away"},
+		{"acme.example.com", "https://example.com/", "example.com", "flash_away"},
+		{"acme.example.com", "https://acme.example.com/dashboard", "", "flash"},
+		{"acme.example.com", "/dashboard", "", "flash"},
+		{"localhost:8080", "http://127.0.0.1:8080/", "", "flash"},
+		{"127.0.0.1:8080", "http://127.1.0.1:8080/", "", "flash"},
+		{"a.com", "https://b.com/", "", "flash"},
+	} {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.Host = c.from
+		posted := httptest.NewRecorder()
+		web.Redirect(posted, r, c.target, flash)
+		cookies := posted.Result().Cookies()
+		if len(cookies) != 1 || cookies[0].Domain != c.domain || cookies[0].Name != c.cookie {
+			t.Errorf("from %s to %s: %v", c.from, c.target, cookies)
+			continue
+		}
+		if c.domain == "" {
+			continue
+		}
+		target, err := url.Parse(c.target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for host, want := range map[string]bool{target.Host: true, strings.ToUpper(target.Host): true, "other.example.com": false, "evil.example": false, "[::1]": false} {
+			r := follow(posted, "/")
+			r.Host = host
+			w := httptest.NewRecorder()
+			if err := web.Render(w, r, http.StatusOK, "Page", text("page")); err != nil {
+				t.Fatal(err)
+			}
+			if shown := strings.Contains(w.Body.String(), flash.Message); shown != want {
+				t.Errorf("from %s to %s: at %s it is shown: %t", c.from, c.target, host, shown)
+			}
+			gone := w.Result().Cookies()
+			if want && (len(gone) != 1 || gone[0].Domain != c.domain || gone[0].MaxAge >= 0) {
+				t.Errorf("from %s to %s: the cookie stays: %v", c.from, c.target, gone)
+			}
+		}
+	}
+}
+
 func TestRedirectOfHTMXLoadsThePage(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
@@ -228,17 +276,19 @@ func TestRedirectOfHTMXLoadsThePage(t *testing.T) {
 }
 
 func FuzzForgedFlash(f *testing.F) {
-	for _, seed := range []string{"", ".", "success", "success.", "success.!!!", "evil.aGk", "success.aGk", "error.PHNjcmlwdD4", "info._w"} {
+	for _, seed := range []string{"", ".", "success", "success.", "success.!!!", "evil.aGk", "success.aGk", "error.PHNjcmlwdD4", "info._w", "success.aGk.ZXhhbXBsZS5jb20gZXhhbXBsZS5jb20", "success.aGk.IA"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		r := httptest.NewRequest("GET", "/", nil)
-		r.Header.Set("Cookie", (&http.Cookie{Name: "flash", Value: value}).String())
-		w := httptest.NewRecorder()
-		if err := web.Render(w, r, http.StatusOK, "Page", text("page")); err != nil {
-			t.Fatal(err)
+		for _, name := range []string{"flash", "flash_away"} {
+			r.Header.Set("Cookie", (&http.Cookie{Name: name, Value: value}).String())
+			w := httptest.NewRecorder()
+			if err := web.Render(w, r, http.StatusOK, "Page", text("page")); err != nil {
+				t.Fatal(err)
+			}
+			noScripts(t, w.Body.String())
 		}
-		noScripts(t, w.Body.String())
 	})
 }
 
