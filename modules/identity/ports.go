@@ -208,8 +208,8 @@ type Inbox interface {
 	Add(ctx context.Context, event InboxEvent) (added bool, err error)
 	// Next returns the longest-waiting pending event that is due at now and
 	// keeps it from others until the transaction in ctx ends. ok is false when
-	// there is none. One that is to wait for more than [MaxRetryDelay], and a minute
-	// of grace, is due as well: a clock that was ahead said so.
+	// there is none. One that is to wait for a minute more than [RetryDelay] asks for
+	// after its attempts is due as well: a clock that was ahead said so.
 	Next(ctx context.Context, now time.Time) (event InboxEvent, ok bool, err error)
 	// Finish records that an event is done with.
 	Finish(ctx context.Context, id string, state InboxState) error

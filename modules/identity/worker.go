@@ -12,7 +12,7 @@ import (
 )
 
 // MaxAttempts is how often an event is tried before it is dead. With the waits
-// of [retryDelay] that is about a day.
+// of [RetryDelay] that is about a day.
 const MaxAttempts = 20
 
 // Worker applies the events of the inbox. Any number of them may run, in one
@@ -151,7 +151,7 @@ func (w *Worker) fail(ctx context.Context, event InboxEvent, cause error) error 
 	// What cannot be read now will not be read later; what the database was
 	// away for says nothing about the event.
 	if attempt < MaxAttempts && !fault.Is(cause, fault.Invalid) {
-		retryAt = w.now().Add(retryDelay(attempt))
+		retryAt = w.now().Add(RetryDelay(attempt))
 	}
 	level := slog.LevelWarn
 	if retryAt.IsZero() {
@@ -165,10 +165,8 @@ func (w *Worker) fail(ctx context.Context, event InboxEvent, cause error) error 
 // MaxRetryDelay is the longest that a [Worker] leaves a failed event alone.
 const MaxRetryDelay = 2 * time.Hour
 
-// retryDelay doubles from a second to [MaxRetryDelay].
-func retryDelay(attempt int) time.Duration {
-	if attempt > 13 {
-		return MaxRetryDelay
-	}
-	return min(time.Second<<(attempt-1), MaxRetryDelay)
+// RetryDelay is how long a [Worker] leaves an event alone after so many attempts: it
+// doubles from a second to [MaxRetryDelay].
+func RetryDelay(attempt int) time.Duration {
+	return min(time.Second<<min(max(attempt, 1)-1, 13), MaxRetryDelay)
 }

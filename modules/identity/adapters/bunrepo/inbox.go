@@ -61,7 +61,9 @@ func (i *Inbox) Add(ctx context.Context, event identity.InboxEvent) (bool, error
 func (i *Inbox) Next(ctx context.Context, now time.Time) (identity.InboxEvent, bool, error) {
 	var row inboxRow
 	err := i.db.NewSelect().Model(&row).
-		Where("state = ?", identity.InboxPending).Where("(next_attempt_at <= ? OR next_attempt_at > ?)", now, now.Add(identity.MaxRetryDelay+time.Minute)).
+		Where("state = ?", identity.InboxPending).
+		Where("(next_attempt_at <= ?0 OR next_attempt_at > ?0::timestamptz + make_interval(secs => least(power(2, least(attempts, 20) - 1), ?1) + 60))",
+			now, identity.MaxRetryDelay.Seconds()).
 		Order("next_attempt_at", "received_at", "id").Limit(1).For("UPDATE SKIP LOCKED").Scan(ctx)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

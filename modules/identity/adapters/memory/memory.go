@@ -453,7 +453,7 @@ func (i *Inbox) Next(ctx context.Context, now time.Time) (identity.InboxEvent, b
 	var first inboxRow
 	ok := false
 	for _, row := range i.events {
-		if row.due.After(now) && !row.due.After(now.Add(identity.MaxRetryDelay+time.Minute)) {
+		if row.due.After(now) && !row.due.After(now.Add(identity.RetryDelay(row.Attempts)+time.Minute)) {
 			continue
 		}
 		if row.state == identity.InboxPending && (!ok || cmp.Or(row.due.Compare(first.due), cmp.Compare(row.ID, first.ID)) < 0) {
