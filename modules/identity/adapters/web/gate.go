@@ -193,6 +193,8 @@ func (g *Gate) Shell(navigation []web.NavigationItem) func(http.Handler) http.Ha
 					g.refuse(w, r, err)
 					return
 				}
+			} else {
+				g.introduce(r, shell)
 			}
 			next.ServeHTTP(w, r.WithContext(web.NewContext(r.Context(), shell)))
 		})
@@ -218,6 +220,19 @@ func (g *Gate) publicShell(r *http.Request) *web.Shell {
 	shell.Person = &web.Person{Name: "Signed in"}
 	g.addComponents(r, shell)
 	return shell
+}
+
+// introduce names who is signed in on a page outside of every tenant, where that is
+// known: who signed up a moment ago may not be, and such a page does not fail for it.
+func (g *Gate) introduce(r *http.Request, shell *web.Shell) {
+	session, ok := identity.SessionFromContext(r.Context())
+	if !ok || web.IsFragmentRequest(r) || r.Method != http.MethodGet {
+		return
+	}
+	account, err := g.service.Account(r.Context(), session.AccountID)
+	if name := cmp.Or(strings.TrimSpace(account.FirstName+" "+account.LastName), account.Email); err == nil && name != "" {
+		shell.Person = &web.Person{Name: name, Email: account.Email, AvatarURL: account.AvatarURL}
+	}
 }
 
 // here returns address at the tenant's host that r came to, so that the page may
