@@ -85,7 +85,7 @@ func answerOnce(ctx huma.Context, next func(huma.Context)) {
 		replay(ctx, *answer)
 		return
 	}
-	run := &keyedRun{state: state, request: request, claim: claim}
+	run := &keyedRun{state: state, request: request, claim: claim, keep: keepAnswers}
 	defer run.end(r.Context())
 	recorded := &recordingContext{humaContext: ctx}
 	next(recorded)
@@ -169,6 +169,7 @@ type keyedRun struct {
 	request idempotency.Request
 	claim   idempotency.Claim
 	answer  *idempotency.Answer // nil unless it succeeded
+	keep    time.Duration
 	ended   bool
 }
 
@@ -183,7 +184,7 @@ func (k *keyedRun) end(ctx context.Context) {
 	defer cancel()
 	var err error
 	if k.answer != nil {
-		err = k.state.idempotency.Finish(ctx, k.request, k.claim, *k.answer, keepAnswers)
+		err = k.state.idempotency.Finish(ctx, k.request, k.claim, *k.answer, k.keep)
 	} else {
 		err = k.state.idempotency.Release(ctx, k.request, k.claim)
 	}

@@ -179,7 +179,7 @@ func New(config Config, mounts ...Mount) (*Router, error) {
 	pages.NotFound(rt.errors.Handle(rt.notFound))
 	pages.MethodNotAllowed(rt.errors.Handle(rt.methodNotAllowed))
 	if config.SignedIn != nil && config.Tenant != nil {
-		pages.Use(config.SignedIn, rt.limitPerson, rt.ownTenant, config.Tenant, rt.limitTenant)
+		pages.Use(config.SignedIn, rt.limitPerson, rt.ownTenant, config.Tenant, rt.limitTenant, rt.submitOnce)
 	}
 	hasPages := false
 	rt.everywhere = map[string]bool{}

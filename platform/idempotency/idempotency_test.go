@@ -79,6 +79,16 @@ func runStore(t *testing.T, s store) {
 	}
 	begin(requestOf("a", "y"), time.Hour, idempotency.ErrReused)
 
+	// One that leads somewhere has no body.
+	led := requestOf("led", "x")
+	claim, _ = begin(led, time.Hour, nil)
+	if err := s.Finish(ctx, led, claim, idempotency.Answer{Status: 303, Header: http.Header{"Location": {"/y"}}}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if _, answer := begin(led, time.Hour, nil); answer == nil || answer.Status != 303 || len(answer.Body) != 0 || answer.Header.Get("Location") != "/y" {
+		t.Errorf("led: %+v", answer)
+	}
+
 	// The key is another one for others, in other tenants and in another case.
 	for _, other := range []idempotency.Request{
 		{Tenant: "org_2", Account: "user_1", Key: "a"}, {Tenant: "org_1", Account: "user_2", Key: "a"},

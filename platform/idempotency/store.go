@@ -85,7 +85,7 @@ func (s *Store) Finish(ctx context.Context, r Request, claim Claim, answer Answe
 		return fault.Wrap("encode the header of an idempotency key", err)
 	}
 	_, err = s.db.Registry().NewRaw(`
-		UPDATE idempotency_keys SET status = ?, header = ?, body = ?, expires_at = now() + make_interval(secs => ?)
+		UPDATE idempotency_keys SET status = ?, header = ?, body = coalesce(?::bytea, ''), expires_at = now() + make_interval(secs => ?)
 		WHERE tenant_id = ? AND account_id = ? AND key = ? AND claim = ?`,
 		answer.Status, string(header), answer.Body, keep.Seconds(), r.Tenant, r.Account, r.Key, string(claim)).Exec(ctx)
 	return fault.Wrap("finish idempotency key", database.Classify(err))

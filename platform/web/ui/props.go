@@ -242,12 +242,14 @@ type FormProps struct {
 	Attributes templ.Attributes
 }
 
+func (p FormProps) isGet() bool { return strings.EqualFold(p.Method, "get") }
+
 func (p FormProps) attributes() templ.Attributes {
 	attributes := templ.Attributes{}
 	if p.Action != "" {
 		attributes["action"] = string(p.Action) // of other types than string, templ renders none
 	}
-	get := strings.EqualFold(p.Method, "get")
+	get := p.isGet()
 	if get {
 		attributes["method"] = "get"
 	} else {
