@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v3"
@@ -247,9 +248,16 @@ func openOperatorDatabase(ctx context.Context, s surroundings) (_ *database.DB, 
 	}, nil
 }
 
+// operatorConnLifetime is that of a command's connections. Each keeps what it has
+// seen of the catalog, and goes through all of it when others change theirs: the more
+// tenants it has made or migrated, the longer the next one takes.
+const operatorConnLifetime = 20 * time.Second
+
 // openOperatorPool opens a pool for a command.
 func openOperatorPool(url string) (*database.DB, error) {
-	return database.Open(database.Config{URL: url, ApplicationName: "tenon migrate", MaxOpenConns: 2*runtime.NumCPU() + 1})
+	return database.Open(database.Config{
+		URL: url, ApplicationName: "tenon migrate", MaxOpenConns: 2*runtime.NumCPU() + 1, MaxConnLifetime: operatorConnLifetime,
+	})
 }
 
 // migrateBy migrates and says what is done: a bar on a terminal, lines

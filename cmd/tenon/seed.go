@@ -77,6 +77,7 @@ func (p seedPlan) fill(ctx context.Context, s surroundings, o operator) error {
 		return cli.Exit("DATABASE_URL: it is not valid", exitUsage)
 	}
 	config.MaxConns = int32(p.workers)
+	config.MaxConnLifetime = operatorConnLifetime
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return err
