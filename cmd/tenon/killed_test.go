@@ -184,18 +184,24 @@ type serverProcess struct {
 
 func startServer(t *testing.T, p *product, databaseURL string) *serverProcess {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	addr := freeAddress(t)
 	s := &serverProcess{url: "http://" + addr, environ: append(instanceEnvironment(p), "LISTEN_ADDR="+addr, "DATABASE_URL="+databaseURL, "LOG_LEVEL=error")}
 	s.start(t)
 	t.Cleanup(func() { s.kill(t) })
 	return s
+}
+
+// freeAddress returns an address that nobody listens at.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return listener.Addr().String()
 }
 
 func (s *serverProcess) start(t *testing.T) {

@@ -40,6 +40,7 @@ import (
 var (
 	loadTenants  = flag.String("load", "1,10", "the numbers of tenants that BenchmarkLoad spreads its requests over, the largest last")
 	loadRequests = flag.Int("load-requests", 1000, "how many requests BenchmarkLoad makes for each line of its table")
+	loadDatabase = flag.String("load-database", "", "the URL of a database that was migrated and seeded with as many tenants before, of 20 projects and 5 people each, instead of one that is made for the run: for a server with memory of production's size")
 	loadSettings = flag.String("load-settings", "", "settings of the instance, as NAME=value separated by spaces, to measure what they cost")
 )
 
@@ -59,18 +60,17 @@ func BenchmarkLoad(b *testing.B) {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\ntenants\tspread\twhat\trequests/s\tp50\tp99\tallocations\tbare requests/s\tbare p99\tthroughput ÷ bare\tp99 ÷ bare\t")
 	for _, n := range l.sizes {
-		for _, spread := range []string{"in turn", "zipf"} {
-			if n == 1 && spread == "zipf" {
-				continue
+		for _, write := range []bool{false, true} {
+			ours := l.measure(l.product, n, write)
+			bare := l.measure(l.bare, n, write)
+			l.barePool.Reset() // what its connections know of the tenants has no room beside what the product's learn next
+			what := "read"
+			if write {
+				what = "write"
 			}
-			for _, write := range []bool{false, true} {
-				ours := l.measure(l.product, n, spread, write)
-				bare := l.measure(l.bare, n, spread, write)
-				what := "read"
-				if write {
-					what = "write"
-				}
-				fmt.Fprintf(table, "%d\t%s\t%s\t%.0f\t%.2f ms\t%.2f ms\t%d\t%.0f\t%.2f ms\t%.2f\t%.2f\t\n", n, spread, what,
+			for i, spread := range loadSpreads(n) {
+				ours, bare := ours[i], bare[i]
+				fmt.Fprintf(table, "%d\t%s\t%s\t%.0f\t%.2f ms\t%.2f ms\t%d\t%.0f\t%.2f ms\t%.2f\t%.2f\t\n", n, spread.name, what,
 					ours.rate, ms(ours.p50), ms(ours.p99), ours.allocations, bare.rate, ms(bare.p99), bare.took.Seconds()/ours.took.Seconds(), ms(ours.p99)/ms(bare.p99))
 			}
 		}
@@ -88,6 +88,7 @@ type loadBench struct {
 	url     string
 
 	product, bare string // addresses
+	barePool      *pgxpool.Pool
 	slugs         []string
 	schemas       []string
 	tokens        []string
@@ -101,14 +102,22 @@ func newLoadBench(b *testing.B, sizes []int) *loadBench {
 	b.Helper()
 	l := &loadBench{b: b, sizes: sizes, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: loadWorkers, DisableCompression: true}}}
 	most := slices.Max(l.sizes)
-	l.url = localpgtest.NewDatabase(b)
+	l.url = *loadDatabase
+	seed := [][]string{}
+	if l.url == "" {
+		l.url = localpgtest.NewDatabase(b)
+		seed = [][]string{{"migrate", "up"}, {"seed", "--tenants", fmt.Sprint(most), "--projects", "20", "--users", "5"}}
+	}
 	database := []string{"DATABASE_URL=" + l.url}
-	for _, args := range [][]string{{"migrate", "up"}, {"seed", "--tenants", fmt.Sprint(most), "--projects", "20", "--users", "5"}} {
+	for _, args := range seed {
 		if code, _, stderr := execute(b, database, args...); code != 0 {
 			b.Fatalf("%v: %s", args, stderr)
 		}
 	}
 	l.registry(most)
+	if len(l.slugs) != most {
+		b.Fatalf("%d tenants are there, %d are asked for", len(l.slugs), most)
+	}
 
 	clerk, sign := newSigner(b)
 	for n := range most {
@@ -127,6 +136,7 @@ func newLoadBench(b *testing.B, sizes []int) *loadBench {
 		b.Fatal(err)
 	}
 	b.Cleanup(pool.Close)
+	l.barePool = pool
 	server := httptest.NewServer(l.bareHandler(pool))
 	b.Cleanup(server.Close)
 	l.bare = server.URL
@@ -259,27 +269,48 @@ type loadResult struct {
 	allocations    uint64 // of driver and server together, a request
 }
 
-func (l *loadBench) measure(base string, n int, spread string, write bool) loadResult {
-	choose := func(i int, _ *mathrand.Rand) int { return i % n }
-	if spread == "zipf" {
-		choose = func(_ int, random *mathrand.Rand) int {
+// loadSpread chooses the tenant of the i-th request.
+type loadSpread struct {
+	name   string
+	choose func(i int, random *mathrand.Rand) int
+}
+
+// loadSpreads are how requests spread over n tenants.
+func loadSpreads(n int) []loadSpread {
+	spreads := []loadSpread{{"in turn", func(i int, _ *mathrand.Rand) int { return i % n }}}
+	if n > 1 {
+		spreads = append(spreads, loadSpread{"zipf", func(_ int, random *mathrand.Rand) int {
 			return int(mathrand.NewZipf(random, 1.1, 1, uint64(n-1)).Uint64())
+		}})
+	}
+	return spreads
+}
+
+// measure returns a result for each of the spreads over n tenants.
+func (l *loadBench) measure(base string, n int, write bool) (results []loadResult) {
+	for i, spread := range loadSpreads(n) {
+		// Connections, caches and plans are there when it counts, as far as they fit: each
+		// connection has met most tenants. How often a start meets them cold depends on
+		// the connections' lifetime, not on what is measured here.
+		warmUp := *loadRequests
+		if i == 0 {
+			warmUp = max(warmUp, 2*n*loadWorkers)
 		}
+		began := time.Now()
+		l.requests(base, warmUp, spread.choose, write)
+		fmt.Fprintf(os.Stderr, "%d tenants %s, write %t: warmed up by %d requests in %s\n", n, spread.name, write, warmUp, time.Since(began).Round(time.Second))
+		before := mallocs()
+		began = time.Now()
+		latencies := l.requests(base, *loadRequests, spread.choose, write)
+		took := time.Since(began)
+		slices.Sort(latencies)
+		results = append(results, loadResult{
+			took: took, rate: float64(len(latencies)) / took.Seconds(),
+			p50: latencies[len(latencies)/2], p99: latencies[len(latencies)*99/100],
+			allocations: (mallocs() - before) / uint64(len(latencies)),
+		})
 	}
-	// Connections, caches and plans are there when it counts, as far as they fit: each
-	// connection has met most tenants. How often a start meets them cold depends on
-	// the connections' lifetime, not on what is measured here.
-	l.requests(base, 2*n*loadWorkers, choose, write)
-	before := mallocs()
-	began := time.Now()
-	latencies := l.requests(base, *loadRequests, choose, write)
-	took := time.Since(began)
-	slices.Sort(latencies)
-	return loadResult{
-		took: took, rate: float64(len(latencies)) / took.Seconds(),
-		p50: latencies[len(latencies)/2], p99: latencies[len(latencies)*99/100],
-		allocations: (mallocs() - before) / uint64(len(latencies)),
-	}
+	return results
 }
 
 func (l *loadBench) requests(base string, n int, choose func(int, *mathrand.Rand) int, write bool) []time.Duration {
@@ -337,14 +368,7 @@ func (l *loadBench) memory(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		b.Fatal(err)
-	}
+	addr := freeAddress(b)
 	command := exec.Command(path, "serve")
 	command.Env = append(slices.Clone(l.environ), "LISTEN_ADDR="+addr, "DATABASE_CONN_LIFETIME=1h")
 	command.Stderr = os.Stderr
