@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,7 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/tenonhq/tenon/platform/localpg/localpgtest"
+	"github.com/tenonhq/tenon/platform/web/browsertest"
 )
 
 // hostBrowser is a browser as far as redirects and cookies go. Every name leads to
@@ -168,6 +172,36 @@ func TestTenantHosts(t *testing.T) {
 				t.Errorf("from %s to %s: %d at %s, want %d", c.from, c.to, status, at, c.want)
 			}
 		}
+	})
+	t.Run("in a real browser", func(t *testing.T) {
+		here := *p
+		here.URL = acme
+		v := here.visitor(t)
+		host := func(host, path string) {
+			t.Helper()
+			browsertest.Eventually(t, v.ctx, fmt.Sprintf(`location.host === %q && location.pathname === %q && document.documentElement.classList.contains("js")`, host+":"+port, path))
+		}
+		v.open(t, "/projects?q=web")
+		host("tenon.localhost", "/__clerk/sign-in")
+		v.click(t, `[aria-label="Sign in as `+demo[0].people[0].email+`"]`)
+		host("acme.tenon.localhost", "/projects")
+		v.click(t, `#sidebar nav a[href="/members"]`)
+		host("acme.tenon.localhost", "/members")
+		v.look(t, "host-members")
+		v.open(t, "/projects/new")
+		host("acme.tenon.localhost", "/projects/new")
+		v.fill(t, map[string]string{"name": "At our own host"})
+		v.submits(t, `#project`)
+		host("acme.tenon.localhost", "/projects/at-our-own-host")
+		v.says(t, "was created.")
+		v.click(t, `.sidebar-header summary`)
+		v.click(t, `.sidebar-header a[href="`+testcorp+`/dashboard"]`)
+		host("testcorp.tenon.localhost", "/dashboard")
+		v.lookTwice(t, "host-dashboard")
+		browsertest.Evaluate[chromedp.Void](t, v.ctx, `{ document.querySelector('form[action*="sign-out"]').requestSubmit() }`)
+		host("tenon.localhost", "/")
+		v.open(t, "/projects")
+		host("tenon.localhost", "/__clerk/sign-in")
 	})
 	t.Run("a renamed tenant is found at its new host", func(t *testing.T) {
 		status, at, body := visit(t, browser, "POST", acme+"/settings", "name=Acme&slug=apex-works", "Origin", acme, "Sec-Fetch-Site", "same-origin")
