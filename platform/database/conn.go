@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/uptrace/bun/driver/pgdriver"
@@ -23,6 +24,8 @@ const (
 	cleanupTimeout = 5 * time.Second
 	// cancelTimeout is for asking the server to stop a statement.
 	cancelTimeout = time.Second
+	// cancelPatience is how long the server has to answer before it is asked again.
+	cancelPatience = 50 * time.Millisecond
 )
 
 var (
@@ -100,6 +103,7 @@ type conn struct {
 	bound    *boundary // of the open transaction
 	openRows bool
 	used     bool
+	awaits   atomic.Bool // an answer
 }
 
 var (
@@ -255,18 +259,36 @@ func (c *conn) watch(ctx context.Context) (stop func(), err error) {
 		return nil, driver.ErrBadConn
 	}
 	c.used = true
+	c.awaits.Store(true)
 	unregister := context.AfterFunc(ctx, func() {
 		// PgBouncer forgets the key of a client that is gone, so first the
 		// request, and then the end of the connection.
-		c.target.cancelStatement(c.wire.pid, c.wire.key)
+		c.cancel()
 		c.wire.interrupt()
 	})
 	return func() {
+		c.awaits.Store(false)
 		if !unregister() {
 			// The interruption is on its way and must not hit the next user.
 			c.wire.interrupt()
 		}
 	}, nil
+}
+
+// cancel asks the server to stop until there is an answer, three times at most. A
+// request that overtakes its message finds nothing to stop; the message would then wait
+// for a lock as long as somebody holds it, in a session that nobody knows of any more.
+func (c *conn) cancel() {
+	for wait := cancelPatience; wait <= 4*cancelPatience; wait *= 2 {
+		if !c.target.cancelStatement(c.wire.pid, c.wire.key) {
+			return
+		}
+		for until := time.Now().Add(wait); time.Now().Before(until); time.Sleep(cancelPatience / 10) {
+			if !c.awaits.Load() {
+				return
+			}
+		}
+	}
 }
 
 // withContextError says that err came of ctx's end, if it ended.

@@ -1,11 +1,15 @@
 package database_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -290,6 +294,87 @@ func waitUntil(t *testing.T, what string, condition func() bool) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// TestACancellationThatOvertakesItsStatement has what is sent arrive later than the
+// request to stop it, which finds nothing to stop.
+func TestACancellationThatOvertakesItsStatement(t *testing.T) {
+	t.Parallel()
+	direct := localpgtest.NewDatabase(t)
+	watcher := openTenants(t, direct)
+	address, err := url.Parse(direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var arrived sync.Map
+	address.Host = slowly(t, address.Host, 30*time.Millisecond, func(chunk []byte) {
+		if _, marker, ok := bytes.Cut(chunk, []byte("/* overtaken ")); ok {
+			arrived.Store(marker[0], true)
+		}
+	})
+	db := databasetest.Open(t, address.String())
+	for n := range 5 {
+		if _, err := db.Tenants().ExecContext(inA(t), "SELECT 1"); err != nil { // so that there is a connection
+			t.Fatal(err)
+		}
+		marker := fmt.Sprint("overtaken ", n)
+		digit := marker[len(marker)-1]
+		ctx, cancel := context.WithTimeout(inA(t), 5*time.Millisecond)
+		_, err := db.Tenants().ExecContext(ctx, "SELECT pg_sleep(600) /* "+marker+" */")
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+		waitUntil(t, "it arrives", func() bool { _, ok := arrived.Load(digit); return ok })
+		waitUntil(t, "it stops", func() bool { return running(t, watcher, marker) == 0 })
+	}
+}
+
+// slowly returns an address that leads to another, where what a session sends takes
+// a while and what cancels one does not. Of what has arrived, sent is told.
+func slowly(t *testing.T, target string, delay time.Duration, sent func(chunk []byte)) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	lead := func(client net.Conn) {
+		defer client.Close()
+		server, err := net.Dial("tcp", target)
+		if err != nil {
+			return
+		}
+		defer server.Close()
+		go func() {
+			_, _ = io.Copy(client, server)
+			_ = client.Close()
+		}()
+		chunk := make([]byte, 1<<16)
+		for first := true; ; first = false {
+			n, err := client.Read(chunk)
+			if isCancel := first && n == 16; !isCancel {
+				time.Sleep(delay) // is what it is about
+			}
+			if n > 0 {
+				_, _ = server.Write(chunk[:n])
+				sent(chunk[:n])
+			}
+			if err != nil {
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go lead(client)
+		}
+	}()
+	return listener.Addr().String()
 }
 
 func TestCancelledStatementStopsOnTheServer(t *testing.T) {

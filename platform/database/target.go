@@ -255,14 +255,14 @@ func (t *target) secure(ctx context.Context, conn net.Conn) (net.Conn, error) {
 }
 
 // cancelStatement asks the server to stop what the session with that key is
-// doing. There is no answer, and nothing to be done about a failure: the
-// caller closes the session's connection anyway.
-func (t *target) cancelStatement(pid, key uint32) {
+// doing, and reports whether it was reached. Whether there was something to stop it
+// does not say.
+func (t *target) cancelStatement(pid, key uint32) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), cancelTimeout)
 	defer cancel()
 	conn, err := t.dial(ctx)
 	if err != nil {
-		return
+		return false
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
@@ -272,8 +272,9 @@ func (t *target) cancelStatement(pid, key uint32) {
 	request = binary.BigEndian.AppendUint32(request, pid)
 	request = binary.BigEndian.AppendUint32(request, key)
 	if _, err := conn.Write(request); err != nil {
-		return
+		return false
 	}
 	// The server closes once it has passed the request on.
-	_, _ = io.Copy(io.Discard, conn)
+	_, err = io.Copy(io.Discard, conn)
+	return err == nil || ctx.Err() == nil // one that resets has read it, too
 }
