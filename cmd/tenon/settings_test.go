@@ -109,7 +109,9 @@ func (p *product) settingsContract(t *testing.T, tokens map[string]string) map[s
 			{status: 415, as: "owner", body: `{}`, header: []string{"Content-Type", "text/plain"}, undocumented: true},
 			{status: 422, as: "owner", body: `{"image_url": "https://evil.example/x.png"}`, undocumented: true},
 			{status: 422, as: "owner", body: `{"slug": "admin"}`},
-			{status: 422, as: "owner", body: `{"projects_public": null}`},
+			{status: 200, as: "owner", body: `{"projects_public": null}`},
+			{status: 422, as: "owner", body: `{"name": null, "slug": null}`, undocumented: true},
+			{status: 422, as: "owner", body: `{"projects_public": "yes"}`, undocumented: true},
 		},
 		"list-domains": {
 			{status: 200, as: "owner"},

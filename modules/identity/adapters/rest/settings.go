@@ -63,11 +63,11 @@ func enrollmentOf(e identity.Enrollment) string {
 }
 
 // SettingsPatch is the JSON merge patch (RFC 7396) that changes settings: what is
-// missing stays, and nothing can be taken away.
+// missing stays. A null makes new projects private; the rest cannot be taken away.
 type SettingsPatch struct {
 	Name           httpserver.Optional[string] `json:"name,omitzero" minLength:"1" maxLength:"100" example:"Acme Corporation"`
 	Slug           httpserver.Optional[string] `json:"slug,omitzero" minLength:"2" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" example:"acme"`
-	ProjectsPublic httpserver.Optional[bool]   `json:"projects_public,omitzero"`
+	ProjectsPublic httpserver.Optional[bool]   `json:"projects_public,omitzero" nullable:"true"`
 }
 
 // settingsAPI holds the operations' handlers.
@@ -84,7 +84,7 @@ func registerSettings(to huma.API, settings *identity.Settings) {
 	register(to, operation{
 		id: "update-settings", method: http.MethodPatch, path: settingsPath, tag: tag, authorize: may(settings.Authorize),
 		summary: "Change the settings",
-		description: "Takes a JSON merge patch (RFC 7396): what is missing stays as it is, and nothing can be taken away. With another slug the organization is found under the new one, which Content-Location shows; requests to the old one are answered 308 until another organization takes it. " +
+		description: "Takes a JSON merge patch (RFC 7396): what is missing stays as it is. A null makes new projects private; the rest cannot be taken away. With another slug the organization is found under the new one, which Content-Location shows; requests to the old one are answered 308 until another organization takes it. " +
 			"With If-Match, they are changed only while they are as you know them. The identity provider is asked first: when it is busy or away you get 429 or 503, and nothing has changed.",
 		errors: []int{http.StatusConflict, http.StatusPreconditionFailed},
 	}, api.update)

@@ -226,7 +226,8 @@ func (g *Gate) publicShell(r *http.Request) *web.Shell {
 // known: who signed up a moment ago may not be, and such a page does not fail for it.
 func (g *Gate) introduce(r *http.Request, shell *web.Shell) {
 	session, ok := identity.SessionFromContext(r.Context())
-	if !ok || web.IsFragmentRequest(r) || r.Method != http.MethodGet {
+	inTenant := httpserver.PathParam(r, httpserver.TenantParam) != "" // whose members have names of their own there
+	if !ok || inTenant || web.IsFragmentRequest(r) || r.Method != http.MethodGet {
 		return
 	}
 	account, err := g.service.Account(r.Context(), session.AccountID)
