@@ -51,7 +51,7 @@ const loadWorkers = 8
 // real ones (Zipf), through the whole product and through a bare net/http handler
 // with pgx and prepared statements that sends and answers the same. It writes a
 // table; ratios are of one run: throughput above 1 is faster than bare, latency
-// below 1. What a process of the product and PostgreSQL's hold in memory comes last.
+// below 1.
 //
 // Run it by `task load`; the numbers of requests are its own, not -benchtime's.
 func BenchmarkLoad(b *testing.B) {
@@ -76,7 +76,29 @@ func BenchmarkLoad(b *testing.B) {
 		}
 	}
 	_ = table.Flush() // standard output of a benchmark
-	l.memory(b)
+}
+
+// BenchmarkMemory asks once for every tenant, and says what the product keeps of each:
+// what is alive, and what a process and PostgreSQL's take from the system for it, garbage
+// that was not collected yet included.
+func BenchmarkMemory(b *testing.B) {
+	l := newLoadBench(b, numbers(b, "load", *loadTenants))
+	l.product = l.serve()
+	inTurn := loadSpreads(len(l.slugs))[0].choose
+	l.requests(l.product, loadWorkers, inTurn, false)
+	before := alive()
+	l.requests(l.product, len(l.slugs), inTurn, false)
+	fmt.Printf("\nalive, %d tenants: %.2f KiB a tenant that was asked for a moment ago\n", len(l.slugs), float64(alive()-before)/1024/float64(len(l.slugs)))
+	l.process(b)
+}
+
+// alive is the heap in bytes that is in use, garbage excluded.
+func alive() int64 {
+	runtime.GC()
+	runtime.GC() // finalizers of the first
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	return int64(memory.HeapAlloc)
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -362,8 +384,8 @@ func (l *loadBench) ask(base string, tenant int, write bool) {
 	}
 }
 
-// memory starts the product as a process, and asks once for every tenant.
-func (l *loadBench) memory(b *testing.B) {
+// process starts the product as a process, and asks once for every tenant.
+func (l *loadBench) process(b *testing.B) {
 	path, err := binary()
 	if err != nil {
 		b.Fatal(err)
@@ -381,7 +403,7 @@ func (l *loadBench) memory(b *testing.B) {
 	}()
 	base := "http://" + addr
 	eventually(b, "the process", func() bool { return (&instance{url: base}).ready() })
-	inTurn := func(i int, _ *mathrand.Rand) int { return i % len(l.slugs) }
+	inTurn := loadSpreads(len(l.slugs))[0].choose
 	l.requests(base, loadWorkers, inTurn, false)
 	server, backends := resident(b, command.Process.Pid), l.backends(b)
 	l.requests(base, len(l.slugs), inTurn, false)
