@@ -46,25 +46,11 @@ func TestMembersInTheBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := func(name string, v *visitor) {
-		t.Helper()
-		v.look(t, name)
-		for _, theme := range []string{"light", "dark"} {
-			for _, width := range []int64{390, 1280} {
-				browsertest.Emulate(t, v.ctx, theme, width)
-				if wide := browsertest.Evaluate[bool](t, v.ctx, `document.documentElement.scrollWidth > innerWidth`); wide {
-					t.Errorf("%s scrolls sideways at %d", name, width)
-				}
-				v.look(t, fmt.Sprintf("%s-%s-%d", name, theme, width))
-			}
-		}
-		browsertest.Emulate(t, v.ctx, "light", 1280)
-	}
 
 	ada.click(t, `nav a[href="/acme/members"]`)
 	ada.at(t, "/acme/members")
 	ada.says(t, "No open invitations")
-	all("members-alone", ada)
+	ada.lookTwice(t, "members-alone")
 	ada.click(t, `main a[href="/acme/members/invite"]`)
 	ada.at(t, "/acme/members/invite")
 	ada.fill(t, map[string]string{"email": "bob@example"})
@@ -74,14 +60,14 @@ func TestMembersInTheBrowser(t *testing.T) {
 	if kept := browsertest.Evaluate[string](t, ada.ctx, `document.querySelector('[name="email"]').value`); kept != "bob at example" {
 		t.Errorf("the form forgets what was typed: %q", kept)
 	}
-	all("members-invite-refused", ada)
+	ada.lookTwice(t, "members-invite-refused")
 	ada.fill(t, map[string]string{"email": "bob@example.com"})
 	ada.click(t, `#invite button[type="submit"]`)
 	ada.says(t, "An invitation was sent to bob@example.com")
 	ada.at(t, "/acme/members")
 	ada.click(t, `[aria-label="Resend the invitation of bob@example.com"]`)
 	ada.says(t, "sent to bob@example.com again")
-	all("members-invited", ada)
+	ada.lookTwice(t, "members-invited")
 
 	bob := p.visitor(t)
 	link := p.invitationLink(t, organizations.ID, "bob@example.com")
@@ -106,7 +92,7 @@ func TestMembersInTheBrowser(t *testing.T) {
 	if text := ada.text(t); !strings.Contains(text, "No open invitations") {
 		t.Errorf("the invitation is still open: %q", text)
 	}
-	all("members", ada)
+	ada.lookTwice(t, "members")
 	browsertest.Do(t, ada.ctx, chromedp.SendKeys(chromedp.CSS(`main [name="q"]`), "zoe"))
 	ada.says(t, "Nobody matches")
 	browsertest.Eventually(t, ada.ctx, `document.querySelector("main > .stack > [role=status]").innerText === "No members" && location.search === "?q=zoe"`)
@@ -116,7 +102,7 @@ func TestMembersInTheBrowser(t *testing.T) {
 	browsertest.Eventually(t, ada.ctx, `document.querySelectorAll("#member-list tbody tr").length === 1 && document.activeElement.name === "q"`)
 	browsertest.Evaluate[chromedp.Void](t, ada.ctx, `{ [...document.querySelectorAll("main table a")].find(a => a.innerText === "Bob Example").click() }`)
 	ada.says(t, "Transfer ownership")
-	all("member", ada)
+	ada.lookTwice(t, "member")
 	browsertest.Evaluate[chromedp.Void](t, ada.ctx, `{ document.querySelector('#role-form [name="role"]').value = "admin" }`)
 	ada.click(t, `#role-form button[type="submit"]`)
 	ada.says(t, "Bob Example is an admin now.")
