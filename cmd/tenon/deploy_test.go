@@ -87,3 +87,28 @@ func TestDeploymentsSetVariablesThatThereAre(t *testing.T) {
 		}
 	}
 }
+
+func TestImageIsBuiltOfWhatGitHas(t *testing.T) {
+	t.Parallel()
+	var ignored [2][]string
+	for i, name := range []string{".gitignore", ".dockerignore"} {
+		text, err := os.ReadFile("../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for pattern := range strings.Lines(string(text)) {
+			pattern = strings.TrimSuffix(strings.TrimSpace(pattern), "/")
+			if pattern == "" || strings.HasPrefix(pattern, "#") {
+				continue
+			}
+			// Git finds a pattern at any depth unless it begins with a slash.
+			if i == 0 && !strings.HasPrefix(pattern, "/") {
+				pattern = "**/" + pattern
+			}
+			ignored[i] = append(ignored[i], strings.TrimPrefix(pattern, "/"))
+		}
+	}
+	if !slices.Equal(ignored[0], ignored[1]) {
+		t.Errorf("git ignores %q, the image's build %q", ignored[0], ignored[1])
+	}
+}
