@@ -65,7 +65,7 @@ func TestDeploymentsSetVariablesThatThereAre(t *testing.T) {
 		// Of the other images.
 		"POSTGRES_USER": true, "POSTGRES_PASSWORD": true, "POSTGRES_DB": true,
 		"DB_HOST": true, "DB_USER": true, "DB_PASSWORD": true, "DB_NAME": true, "AUTH_TYPE": true, "POOL_MODE": true,
-		"LISTEN_PORT": true, "DEFAULT_POOL_SIZE": true, "SERVER_LIFETIME": true,
+		"LISTEN_PORT": true, "DEFAULT_POOL_SIZE": true, "SERVER_LIFETIME": true, "SERVER_LOGIN_RETRY": true,
 	}
 	for _, variable := range config.Variables() {
 		known[variable.Name] = true
@@ -110,5 +110,52 @@ func TestImageIsBuiltOfWhatGitHas(t *testing.T) {
 	}
 	if !slices.Equal(ignored[0], ignored[1]) {
 		t.Errorf("git ignores %q, the image's build %q", ignored[0], ignored[1])
+	}
+}
+
+func TestComposeFitsItsProxy(t *testing.T) {
+	t.Parallel()
+	var compose struct {
+		Services map[string]struct {
+			Image       string
+			Build       any
+			Environment map[string]string
+			Networks    any // a list of names, or settings by name
+		}
+	}
+	if err := yaml.Unmarshal([]byte(deployFile(t, "compose.yml")), &compose); err != nil {
+		t.Fatal(err)
+	}
+	address := func(service string) any {
+		networks, _ := compose.Services[service].Networks.(map[string]any)
+		inside, _ := networks["inside"].(map[string]any)
+		return inside["ipv4_address"]
+	}
+	servers := regexp.MustCompile(`(?m)^\s+server ([a-z0-9-]+):8080`).FindAllStringSubmatch(deployFile(t, "nginx.conf"), -1)
+	if len(servers) == 0 {
+		t.Fatal("the proxy has nobody to ask")
+	}
+	seen := map[any]bool{nil: true}
+	for _, server := range servers {
+		own := address(server[1])
+		if seen[own] {
+			t.Errorf("%s has the address %v, and needs one of its own that stays", server[1], own)
+		}
+		seen[own] = true
+		if trusted := compose.Services[server[1]].Environment["TRUSTED_PROXIES"]; trusted != address("proxy") {
+			t.Errorf("%s trusts %s, and the proxy is %v", server[1], trusted, address("proxy"))
+		}
+	}
+	if regexp.MustCompile(`proxy_next_upstream .*http_`).MatchString(deployFile(t, "nginx.conf")) {
+		t.Error("an answer that one tenant got takes an instance from all of them")
+	}
+	builders := 0
+	for _, service := range compose.Services {
+		if service.Image == "tenon" && service.Build != nil {
+			builders++
+		}
+	}
+	if builders != 1 {
+		t.Errorf("%d services build the image", builders)
 	}
 }
