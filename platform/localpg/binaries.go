@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// oldestMajor is the oldest PostgreSQL whose community support covers 2026.
-const oldestMajor = 14
+// oldestMajor is the oldest PostgreSQL that the product is tested on (GUIDE.md).
+const oldestMajor = 12
 
 // binaries is a folder of PostgreSQL's programs.
 type binaries struct {

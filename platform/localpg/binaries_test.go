@@ -54,7 +54,7 @@ func TestInspect(t *testing.T) {
 		{"no initdb", map[string]string{"postgres": "postgres (PostgreSQL) 16.9"}, "no "},
 		{"no postgres", map[string]string{"initdb": "initdb (PostgreSQL) 16.9"}, "no "},
 		{"two versions", map[string]string{"postgres": "postgres (PostgreSQL) 16.9", "initdb": "initdb (PostgreSQL) 16.8"}, "one version"},
-		{"too old", map[string]string{"postgres": "postgres (PostgreSQL) 13.21", "initdb": "initdb (PostgreSQL) 13.21"}, "14 or later"},
+		{"too old", map[string]string{"postgres": "postgres (PostgreSQL) 11.22", "initdb": "initdb (PostgreSQL) 11.22"}, "12 or later"},
 		{"something else", map[string]string{"postgres": "hello", "initdb": "initdb (PostgreSQL) 16.9"}, "not PostgreSQL"},
 		{"empty folder", nil, "no "},
 	} {

@@ -4,7 +4,7 @@
 // # Binaries
 //
 // [Start] uses the first of these folders that holds both a postgres and an
-// initdb of the same version, 14 or later: TENON_POSTGRES_BIN (which must be
+// initdb of the same version, 12 or later: TENON_POSTGRES_BIN (which must be
 // good when set), the one that PATH's postgres really lies in, the newest of the
 // places where Debian, Red Hat and Homebrew put them. Without any it downloads
 // the ones that github.com/fergusstrange/embedded-postgres offers into the cache
