@@ -571,11 +571,21 @@ func TestServerClosesIdleConnections(t *testing.T) {
 		if err != nil || len(pids) == 0 {
 			t.Fatalf("connections %v, %v", pids, err)
 		}
-		// The timeout makes the server wait until each process is gone.
-		if _, err := admin.Registry().NewRaw("SELECT pg_terminate_backend(pid, 10000) FROM unnest(ARRAY[?]) AS pid", bun.List(pids)).Exec(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		terminate(t, admin, pids...)
 	}
+}
+
+// terminate ends server processes, and waits until they are gone.
+func terminate(t *testing.T, admin *database.DB, pids ...int) {
+	t.Helper()
+	if _, err := admin.Registry().NewRaw("SELECT pg_terminate_backend(pid) FROM unnest(ARRAY[?]) AS pid", bun.List(pids)).Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "they are gone", func() bool {
+		var left int
+		err := admin.Registry().NewRaw("SELECT count(*) FROM pg_stat_activity WHERE pid IN (?)", bun.List(pids)).Scan(t.Context(), &left)
+		return err == nil && left == 0
+	})
 }
 
 // TestServerClosesAConnectionBeforeItsFirstUse is about connections that were
@@ -590,10 +600,12 @@ func TestServerClosesAConnectionBeforeItsFirstUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := admin.Registry().ExecContext(t.Context(), `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-		WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`); err != nil {
+	var pids []int
+	if err := admin.Registry().NewRaw(`SELECT pid FROM pg_stat_activity
+		WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`).Scan(t.Context(), &pids); err != nil {
 		t.Fatal(err)
 	}
+	terminate(t, admin, pids...)
 	if err := conn.(driver.Pinger).Ping(t.Context()); err != driver.ErrBadConn {
 		t.Errorf("a statement: %v, want one that the pool repeats", err)
 	}
@@ -608,9 +620,7 @@ func TestTransactionWhoseConnectionIsKilled(t *testing.T) {
 		if err := db.Tenants().NewRaw("INSERT INTO users VALUES ('lost', ''); SELECT pg_backend_pid()").Scan(ctx, &pid); err != nil {
 			return err
 		}
-		if _, err := admin.Registry().NewRaw("SELECT pg_terminate_backend(?, 10000)", pid).Exec(t.Context()); err != nil {
-			t.Error(err)
-		}
+		terminate(t, admin, pid)
 		_, err := db.Tenants().ExecContext(ctx, oneQuery)
 		if err == nil {
 			t.Error("the statement succeeded")

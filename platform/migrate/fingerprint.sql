@@ -29,7 +29,9 @@ relations AS (
     UNION ALL
     SELECT r.space, concat_ws(' ', 'column', quote_ident(r.relname), quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
         CASE WHEN a.attnotnull THEN 'not null' END, a.attidentity, a.attgenerated,
-        CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
+        CASE WHEN a.attcollation <> t.typcollation THEN ( -- as regcollation has it, which PostgreSQL 12 does not know
+            SELECT concat(CASE WHEN NOT pg_collation_is_visible(l.oid) THEN quote_ident(n.nspname) || '.' END, quote_ident(l.collname))
+            FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = a.attcollation) END,
         pg_get_expr(d.adbin, d.adrelid))
     FROM relations r
     JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tenonhq/tenon/platform/localpg"
 )
@@ -54,14 +55,13 @@ func NewDatabase(t testing.TB) string {
 	}
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		err := execute(ctx, server,
-			"DROP DATABASE "+identifier+" WITH (FORCE)",
+		err := errors.Join(dropDatabase(ctx, server, name), execute(ctx, server,
 			`DO $$ DECLARE made name; BEGIN
 				FOR made IN SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid WHERE m.member = '`+name+`'::regrole LOOP
 					EXECUTE format('DROP ROLE IF EXISTS %I', made);
 				END LOOP;
 			END $$`,
-			"DROP ROLE "+identifier)
+			"DROP ROLE "+identifier))
 		if err != nil {
 			t.Errorf("drop a test database: %v", err)
 		}
@@ -69,6 +69,27 @@ func NewDatabase(t testing.TB) string {
 	address := *server
 	address.User, address.Path = url.UserPassword(name, password), "/"+name
 	return address.String()
+}
+
+// dropDatabase drops a database whoever is connected to it, as WITH (FORCE) does from
+// PostgreSQL 13 on.
+func dropDatabase(ctx context.Context, server *url.URL, name string) error {
+	identifier := pgx.Identifier{name}.Sanitize()
+	err := execute(ctx, server, "DROP DATABASE "+identifier+" WITH (FORCE)")
+	if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != "42601" {
+		return err
+	}
+	for range 100 { // until those that were told to go are gone
+		err = execute(ctx, server,
+			"ALTER DATABASE "+identifier+" ALLOW_CONNECTIONS false",
+			"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+name+"'",
+			"DROP DATABASE "+identifier)
+		if err == nil {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
 }
 
 // Superuser returns the URL of a database that [NewDatabase] made, for the server's
