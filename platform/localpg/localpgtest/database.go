@@ -50,6 +50,16 @@ func NewDatabase(t testing.TB) string {
 	err = execute(t.Context(), server,
 		"CREATE ROLE "+identifier+" LOGIN CREATEROLE CREATEDB PASSWORD '"+password+"'",
 		"CREATE DATABASE "+identifier+" OWNER "+identifier)
+	address := *server
+	address.Path = "/" + name
+	if err == nil { // what the operations guide asks for before PostgreSQL 15
+		err = execute(t.Context(), &address, `DO $$ BEGIN
+			IF current_setting('server_version_num')::int < 150000 THEN
+				ALTER SCHEMA public OWNER TO `+identifier+`;
+				REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+			END IF;
+		END $$`)
+	}
 	if err != nil {
 		t.Fatalf("create a test database: %v", err)
 	}
@@ -66,8 +76,7 @@ func NewDatabase(t testing.TB) string {
 			t.Errorf("drop a test database: %v", err)
 		}
 	})
-	address := *server
-	address.User, address.Path = url.UserPassword(name, password), "/"+name
+	address.User = url.UserPassword(name, password)
 	return address.String()
 }
 
