@@ -129,7 +129,10 @@ func (s *Settings) make(ctx context.Context, t tenancy.Tenant, change SettingsCh
 
 // parse returns the change without what would change nothing.
 func (c SettingsChange) parse(t tenancy.Tenant) (SettingsChange, error) {
-	parsed := SettingsChange{ProjectsPublic: c.ProjectsPublic}
+	var parsed SettingsChange
+	if c.ProjectsPublic != nil && *c.ProjectsPublic != t.ProjectsPublic {
+		parsed.ProjectsPublic = c.ProjectsPublic
+	}
 	var fields []fault.Field
 	if c.Name != nil {
 		name, err := parseOrganizationName(*c.Name)

@@ -118,16 +118,23 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // question to the directory, so it is for pages that nobody waits for.
 func (g *Gate) outsideTenants(r *http.Request) *http.Request {
 	shell := g.publicShell(r)
-	if session, ok := identity.SessionFromContext(r.Context()); ok && !isAPI(r) {
-		// Without a name the page still says what it has to say.
-		if account, err := g.service.Account(r.Context(), session.AccountID); err == nil {
-			shell.Person = &web.Person{
-				Name:  cmp.Or(strings.TrimSpace(account.FirstName+" "+account.LastName), account.Email, shell.Person.Name),
-				Email: account.Email, AvatarURL: account.AvatarURL,
-			}
+	g.introduce(r, shell)
+	return r.WithContext(web.NewContext(r.Context(), shell))
+}
+
+// introduce names who is signed in, where the directory knows: who signed up a moment
+// ago may have no name yet, and a page still says what it has to say.
+func (g *Gate) introduce(r *http.Request, shell *web.Shell) {
+	session, ok := identity.SessionFromContext(r.Context())
+	if !ok || isAPI(r) {
+		return
+	}
+	if account, err := g.service.Account(r.Context(), session.AccountID); err == nil {
+		shell.Person = &web.Person{
+			Name:  cmp.Or(strings.TrimSpace(account.FirstName+" "+account.LastName), account.Email, shell.Person.Name),
+			Email: account.Email, AvatarURL: account.AvatarURL,
 		}
 	}
-	return r.WithContext(web.NewContext(r.Context(), shell))
 }
 
 // Enter lets a request into the tenant that its path names, or refuses it.
@@ -193,12 +200,20 @@ func (g *Gate) Shell(navigation []web.NavigationItem) func(http.Handler) http.Ha
 					g.refuse(w, r, err)
 					return
 				}
-			} else {
-				g.introduce(r, shell)
+			} else if httpserver.PathParam(r, httpserver.TenantParam) == "" && r.Method == http.MethodGet && !web.IsFragmentRequest(r) {
+				g.introduce(r, shell) // members have names of their own
 			}
 			next.ServeHTTP(w, r.WithContext(web.NewContext(r.Context(), shell)))
 		})
 	}
+}
+
+// PublicShell is [Gate.Shell] for pages that anybody sees, who is signed in for a
+// moment at most: it asks nobody for a name.
+func (g *Gate) PublicShell(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(web.NewContext(r.Context(), g.publicShell(r))))
+	})
 }
 
 // publicShell is what a page outside of every tenant shows.
@@ -220,20 +235,6 @@ func (g *Gate) publicShell(r *http.Request) *web.Shell {
 	shell.Person = &web.Person{Name: "Signed in"}
 	g.addComponents(r, shell)
 	return shell
-}
-
-// introduce names who is signed in on a page outside of every tenant, where that is
-// known: who signed up a moment ago may not be, and such a page does not fail for it.
-func (g *Gate) introduce(r *http.Request, shell *web.Shell) {
-	session, ok := identity.SessionFromContext(r.Context())
-	inTenant := httpserver.PathParam(r, httpserver.TenantParam) != "" // whose members have names of their own there
-	if !ok || inTenant || web.IsFragmentRequest(r) || r.Method != http.MethodGet {
-		return
-	}
-	account, err := g.service.Account(r.Context(), session.AccountID)
-	if name := cmp.Or(strings.TrimSpace(account.FirstName+" "+account.LastName), account.Email); err == nil && name != "" {
-		shell.Person = &web.Person{Name: name, Email: account.Email, AvatarURL: account.AvatarURL}
-	}
 }
 
 // here returns address at the tenant's host that r came to, so that the page may

@@ -51,7 +51,7 @@ const (
 // Public mounts the landing page, which is the way in for who is signed in, and
 // the identity provider's pages, or the ways to them.
 func (p *Pages) Public(r chi.Router) {
-	pages := r.With(p.gate.Authenticate, p.gate.Shell(nil))
+	pages := r.With(p.gate.Authenticate, p.gate.PublicShell)
 	pages.Get("/", p.errors.Handle(p.landing))
 	_, hasComponents := p.gate.instance.Components()
 	for _, way := range []struct {
