@@ -73,15 +73,21 @@ func (v *visitor) look(t *testing.T, name string) {
 	browsertest.Screenshot(t, v.ctx, "product-"+name)
 }
 
+// fits holds that the open page does not scroll sideways.
+func (v *visitor) fits(t *testing.T, name string) {
+	t.Helper()
+	if wide := browsertest.Evaluate[int](t, v.ctx, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
+		t.Errorf("%s is %d px too wide", name, wide)
+	}
+}
+
 // lookTwice looks at the open page on a phone in the dark theme, and then on a
 // desktop in the light one, where it stays.
 func (v *visitor) lookTwice(t *testing.T, name string) {
 	t.Helper()
 	browsertest.Emulate(t, v.ctx, "dark", 390)
 	v.look(t, name+"-phone")
-	if wide := browsertest.Evaluate[int](t, v.ctx, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
-		t.Errorf("%s is %d px too wide for a phone", name, wide)
-	}
+	v.fits(t, name)
 	browsertest.Emulate(t, v.ctx, "light", 1280)
 	v.look(t, name)
 }

@@ -46,33 +46,11 @@ func TestClockJumps(t *testing.T) {
 	defer cancel()
 	l := &load{acknowledged: map[string]bool{}}
 	var group sync.WaitGroup
-	for worker := range 3 {
-		group.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
-				slug := fmt.Sprintf("p-%d-%d", worker, n)
-				if l.ask(ctx, server.url, http.MethodPost, key, fmt.Sprintf(`{"name":"Project","slug":%q}`, slug), slug) == http.StatusCreated {
-					l.mu.Lock()
-					l.acknowledged[slug] = true
-					l.mu.Unlock()
-				}
-				l.ask(ctx, server.url, http.MethodGet, key, "", "")
-			}
-		})
+	for range 3 {
+		group.Go(func() { l.work(ctx, server.url, func() string { return key }) })
 	}
-	session := func() int {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.url+"/api/tenants/acme/projects", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Authorization", "Bearer "+p.token(t, ada, acme))
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Error(err)
-			return 0
-		}
-		response.Body.Close()
-		return response.StatusCode
-	}
+	there := *p
+	there.URL = server.url
 	for n, jump := range []struct {
 		by   time.Duration
 		want int
@@ -88,7 +66,7 @@ func TestClockJumps(t *testing.T) {
 		{0, http.StatusOK},
 	} {
 		server.jump(t, jump.by)
-		if got := session(); got != jump.want {
+		if got := there.call(t, http.MethodGet, "/api/tenants/acme/projects", p.token(t, ada, acme), nil).status; got != jump.want {
 			t.Errorf("%d: a session gets %d while the clock is wrong by %s, want %d", n, got, jump.by, jump.want)
 		}
 		before := l.kept()

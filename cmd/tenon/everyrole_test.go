@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -83,14 +84,7 @@ type seenPage struct {
 	shape string
 }
 
-func patterns(pages map[string]seenPage) []string {
-	list := make([]string, 0, len(pages))
-	for pattern := range pages {
-		list = append(list, pattern)
-	}
-	slices.Sort(list)
-	return list
-}
+func patterns(pages map[string]seenPage) []string { return slices.Sorted(maps.Keys(pages)) }
 
 // pagesFor follows every link from a person's dashboard, as a crawler does, and
 // returns one page of acme for each of the routes that they lead to. None of them
@@ -170,9 +164,7 @@ func (v *visitor) looksAround(t *testing.T, looked map[string]bool, page seenPag
 	looked[shape] = true
 	v.open(t, page.path)
 	v.at(t, page.path)
-	if wide := browsertest.Evaluate[int](t, v.ctx, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
-		t.Errorf("%s is %d px too wide", name, wide)
-	}
+	v.fits(t, name)
 	v.look(t, name)
 }
 

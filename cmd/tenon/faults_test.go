@@ -154,10 +154,18 @@ func (l *load) run(ctx context.Context, t *testing.T, p *product, base string, p
 
 func (l *load) person(ctx context.Context, t *testing.T, p *product, base string, who *clerk.User, where *clerk.Organization) {
 	token, renew := "", time.Time{}
-	for n := 0; ctx.Err() == nil; n++ {
+	l.work(ctx, base, func() string {
 		if time.Now().After(renew) { // tokens live for a minute
 			token, renew = p.token(t, who, where), time.Now().Add(20*time.Second)
 		}
+		return token
+	})
+}
+
+// work writes and reads in turn until ctx ends, as whoever credential is of.
+func (l *load) work(ctx context.Context, base string, credential func() string) {
+	for n := 0; ctx.Err() == nil; n++ {
+		token := credential()
 		slug := fmt.Sprintf("p-%d-%d", serial.Add(1), n)
 		body := fmt.Sprintf(`{"name":"Project","slug":%q}`, slug)
 		if l.ask(ctx, base, http.MethodPost, token, body, slug) == http.StatusCreated {

@@ -125,15 +125,12 @@ func newLoadBench(b *testing.B, sizes []int) *loadBench {
 	l := &loadBench{b: b, sizes: sizes, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: loadWorkers, DisableCompression: true}}}
 	most := slices.Max(l.sizes)
 	l.url = *loadDatabase
-	seed := [][]string{}
 	if l.url == "" {
 		l.url = localpgtest.NewDatabase(b)
-		seed = [][]string{{"migrate", "up"}, {"seed", "--tenants", fmt.Sprint(most), "--projects", "20", "--users", "5"}}
-	}
-	database := []string{"DATABASE_URL=" + l.url}
-	for _, args := range seed {
-		if code, _, stderr := execute(b, database, args...); code != 0 {
-			b.Fatalf("%v: %s", args, stderr)
+		for _, args := range [][]string{{"migrate", "up"}, {"seed", "--tenants", fmt.Sprint(most), "--projects", "20", "--users", "5"}} {
+			if code, _, stderr := execute(b, []string{"DATABASE_URL=" + l.url}, args...); code != 0 {
+				b.Fatalf("%v: %s", args, stderr)
+			}
 		}
 	}
 	l.registry(most)
@@ -150,7 +147,7 @@ func newLoadBench(b *testing.B, sizes []int) *loadBench {
 		"CLERK_SECRET_KEY=sk_test_load", "CLERK_PUBLISHABLE_KEY=pk_test_Y2xlcmsuZXhhbXBsZS5jb20k", "CLERK_WEBHOOK_SECRET=whsec_bG9hZA==",
 		"CLERK_API_URL=" + clerk, "CLERK_PROXY_URL=" + loadIssuer,
 		"RATE_LIMIT_ADDRESS=0", "RATE_LIMIT_PERSON=1000000", "RATE_LIMIT_TENANT=1000000",
-	}, database...)
+	}, "DATABASE_URL="+l.url)
 	l.environ = append(l.environ, strings.Fields(*loadSettings)...)
 
 	pool, err := pgxpool.New(b.Context(), l.url+"&pool_max_conns="+fmt.Sprint(loadWorkers))

@@ -97,9 +97,7 @@ func TestWithoutScripts(t *testing.T) {
 	arrives := func(t *testing.T, path string) {
 		t.Helper()
 		browsertest.Eventually(t, v.ctx, `location.pathname + location.search === "`+path+`" && document.readyState === "complete"`)
-		if wide := browsertest.Evaluate[int](t, v.ctx, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
-			t.Errorf("%s is %d px too wide", path, wide)
-		}
+		v.fits(t, path)
 	}
 	for _, width := range []int64{1280, 390} {
 		browsertest.Emulate(t, v.ctx, "light", width)
