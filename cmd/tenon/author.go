@@ -82,7 +82,7 @@ func scratchURL(ctx context.Context, s surroundings) (url string, drop func(), e
 	}
 	return server.URL(name), func() {
 		// Ctrl-C has ended ctx, and the database goes all the same.
-		err := execute(context.WithoutCancel(ctx), `DROP DATABASE "`+name+`" WITH (FORCE)`)
+		err := localpg.DropDatabase(context.WithoutCancel(ctx), server.URL("postgres"), name)
 		if err := errors.Join(err, stop()); err != nil {
 			fmt.Fprintln(s.stderr, "tenon: drop the scratch database:", err)
 		}

@@ -137,24 +137,14 @@ func createDatabase(ctx context.Context, server *localpg.Server) (string, error)
 }
 
 func makeDatabase(ctx context.Context, server *localpg.Server, password string) error {
-	const (
-		duplicateDatabase = "42P04"
-		duplicateRole     = "42710"
-	)
+	if err := localpg.CreateDatabase(ctx, server.URL("postgres"), localDatabase, localLogin, password); err != nil {
+		return err
+	}
 	conn, err := pgconn.Connect(ctx, server.URL("postgres"))
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	for _, step := range []struct{ statement, unless string }{
-		{"CREATE ROLE " + localLogin + " LOGIN CREATEROLE CREATEDB PASSWORD '" + password + "'", duplicateRole},
-		{"CREATE DATABASE " + localDatabase + " OWNER " + localLogin, duplicateDatabase},
-	} {
-		_, err := conn.Exec(ctx, step.statement).ReadAll()
-		if pgErr, ok := errors.AsType[*pgconn.PgError](err); err != nil && !(ok && pgErr.Code == step.unless) {
-			return err
-		}
-	}
 	results, err := conn.Exec(ctx, "SELECT datdba = '"+localLogin+"'::regrole FROM pg_database WHERE datname = '"+localDatabase+"'").ReadAll()
 	if err != nil || string(results[0].Rows[0][0]) == "t" {
 		return err

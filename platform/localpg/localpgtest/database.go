@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tenonhq/tenon/platform/localpg"
 )
@@ -47,25 +46,12 @@ func NewDatabase(t testing.TB) string {
 	}
 	name, password := prefix+strings.ToLower(rand.Text()), rand.Text()
 	identifier := pgx.Identifier{name}.Sanitize()
-	err = execute(t.Context(), server,
-		"CREATE ROLE "+identifier+" LOGIN CREATEROLE CREATEDB PASSWORD '"+password+"'",
-		"CREATE DATABASE "+identifier+" OWNER "+identifier)
-	address := *server
-	address.Path = "/" + name
-	if err == nil { // what the operations guide asks for before PostgreSQL 15
-		err = execute(t.Context(), &address, `DO $$ BEGIN
-			IF current_setting('server_version_num')::int < 150000 THEN
-				ALTER SCHEMA public OWNER TO `+identifier+`;
-				REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-			END IF;
-		END $$`)
-	}
-	if err != nil {
+	if err := localpg.CreateDatabase(t.Context(), server.String(), name, name, password); err != nil {
 		t.Fatalf("create a test database: %v", err)
 	}
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		err := errors.Join(dropDatabase(ctx, server, name), execute(ctx, server,
+		err := errors.Join(localpg.DropDatabase(ctx, server.String(), name), execute(ctx, server,
 			`DO $$ DECLARE made name; BEGIN
 				FOR made IN SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid WHERE m.member = '`+name+`'::regrole LOOP
 					EXECUTE format('DROP ROLE IF EXISTS %I', made);
@@ -76,29 +62,9 @@ func NewDatabase(t testing.TB) string {
 			t.Errorf("drop a test database: %v", err)
 		}
 	})
-	address.User = url.UserPassword(name, password)
+	address := *server
+	address.User, address.Path = url.UserPassword(name, password), "/"+name
 	return address.String()
-}
-
-// dropDatabase drops a database whoever is connected to it, as WITH (FORCE) does from
-// PostgreSQL 13 on.
-func dropDatabase(ctx context.Context, server *url.URL, name string) error {
-	identifier := pgx.Identifier{name}.Sanitize()
-	err := execute(ctx, server, "DROP DATABASE "+identifier+" WITH (FORCE)")
-	if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != "42601" {
-		return err
-	}
-	for range 100 { // until those that were told to go are gone
-		err = execute(ctx, server,
-			"ALTER DATABASE "+identifier+" ALLOW_CONNECTIONS false",
-			"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+name+"'",
-			"DROP DATABASE "+identifier)
-		if err == nil {
-			return nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	return err
 }
 
 // Superuser returns the URL of a database that [NewDatabase] made, for the server's
