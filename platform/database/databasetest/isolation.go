@@ -537,10 +537,21 @@ func (s suite) killed(t *testing.T) {
 	}
 }
 
-// kill ends every connection to the database but its own, and waits for it.
+// kill ends every connection to the database but its own, and returns when they are
+// gone. It waits in the server, in the one statement: this connection may be another
+// killer's. (The timeout of pg_terminate_backend is one of PostgreSQL 14.)
 func (s suite) kill(ctx context.Context) error {
-	_, err := s.DB.Registry().ExecContext(ctx, `SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
-		WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`)
+	_, err := s.DB.Registry().ExecContext(ctx, `DO $$ DECLARE told int[]; BEGIN
+		SELECT array_agg(pid) INTO told FROM pg_stat_activity
+		WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid();
+		PERFORM pg_terminate_backend(pid) FROM unnest(told) AS pid;
+		FOR i IN 1..6000 LOOP
+			IF NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ANY (told)) THEN RETURN; END IF;
+			PERFORM pg_sleep(0.01);
+			PERFORM pg_stat_clear_snapshot();
+		END LOOP;
+		RAISE 'connections that were told to end a minute ago are still there';
+	END $$`)
 	return err
 }
 
