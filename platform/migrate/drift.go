@@ -213,8 +213,9 @@ type Mismatch struct {
 // Audit holds the registry against the database: every schema that it names is
 // there, and no other one that looks like a tenant's; the table of revisions in
 // each says what the version says; and the tables are what they were when they
-// were last migrated. It returns what is not so, ordered by schema, and how many
-// tenants it looked at.
+// were last migrated, or what the migrations build on this server, where another
+// version of PostgreSQL may have put the same differently. It returns what is not
+// so, ordered by schema, and how many tenants it looked at.
 func (e *Engine) Audit(ctx context.Context, options Options) (mismatches []Mismatch, looked int, err error) {
 	var mu sync.Mutex
 	err = e.batches(ctx, options.Workers, auditBatch, options.Only, func(ctx context.Context, batch []registered) error {
@@ -230,7 +231,11 @@ func (e *Engine) Audit(ctx context.Context, options Options) (mismatches []Misma
 		defer mu.Unlock()
 		looked += len(batch)
 		for _, r := range batch {
-			if problem := e.problem(r, fingerprints, recorded); problem != "" {
+			problem, err := e.problem(ctx, r, fingerprints, recorded)
+			if err != nil {
+				return err
+			}
+			if problem != "" {
 				mismatches = append(mismatches, Mismatch{Schema: r.name, Slug: r.slug, Problem: problem})
 			}
 		}
@@ -250,23 +255,26 @@ func (e *Engine) Audit(ctx context.Context, options Options) (mismatches []Misma
 	return mismatches, looked, nil
 }
 
-func (e *Engine) problem(r registered, fingerprints map[string]string, recorded map[string]*string) string {
+func (e *Engine) problem(ctx context.Context, r registered, fingerprints map[string]string, recorded map[string]*string) (string, error) {
 	n, known := e.tenants.index(r.version)
 	fingerprint, exists := fingerprints[r.name]
 	revision, read := recorded[r.name]
 	switch {
 	case !exists:
-		return "its schema is gone from the database"
+		return "its schema is gone from the database", nil
 	case !read || revision == nil:
-		return "its table _migrations is gone or empty"
+		return "its table _migrations is gone or empty", nil
 	case !known:
-		return fmt.Sprintf("it is at version %q, which this binary does not have", r.version)
+		return fmt.Sprintf("it is at version %q, which this binary does not have", r.version), nil
 	case *revision != revisions(e.tenants.migrations[:n]):
-		return fmt.Sprintf("its table _migrations does not hold the files of version %s with their hashes", r.version)
-	case fingerprint != r.fingerprint:
-		return "its tables were altered since it was last migrated; see `tenon migrate drift`"
+		return fmt.Sprintf("its table _migrations does not hold the files of version %s with their hashes", r.version), nil
+	case fingerprint == r.fingerprint:
+		return "", nil
 	}
-	return ""
+	if expected, _, err := e.expected(ctx, r.version); err != nil || fingerprint == expected {
+		return "", err
+	}
+	return "its tables were altered since it was last migrated; see `tenon migrate drift`", nil
 }
 
 // recorded reads what the tables _migrations hold. PostgreSQL's export to XML is
