@@ -3,6 +3,7 @@ package httpserver
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/tenonhq/tenon/platform/ratelimit"
@@ -39,16 +40,21 @@ func newLimiters(limits Limits, shared *ratelimit.Redis) limiters {
 // about by machines of one's own, and what never changes is cached, so neither
 // costs anything.
 func (l *limiters) of(path string) *ratelimit.Limiter {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch {
 	case path == healthPath, path == readyPath, strings.HasPrefix(path, "/assets/"):
 		return nil
-	case strings.HasPrefix(path, "/sign-"):
+	case slices.Contains(signInSegments, first):
 		return l.signIn
 	case strings.HasPrefix(path, apiPrefix+"/webhooks/"):
 		return l.webhook
 	}
 	return l.address
 }
+
+// signInSegments are the first path segments of the ways in and out. Others that begin
+// like them are tenants' slugs.
+var signInSegments = []string{"sign-in", "sign-up", "sign-out"}
 
 // limitAddress counts a request before anything is done for it.
 func (rt *Router) limitAddress(next http.Handler) http.Handler {

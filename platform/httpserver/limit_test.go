@@ -107,6 +107,7 @@ func TestLimitsOfAddresses(t *testing.T) {
 		{"GET", "/", "[2001:db8::2]:1", nil, 0}, // the same /64
 		{"GET", "/", "[2001:db8:0:1::1]:1", nil, 5},
 		{"GET", "/", "192.0.2.2:1", nil, 5},
+		{"GET", "/sign-makers/dashboard", "192.0.2.3:1", nil, 5}, // a tenant's page like any other
 		// Nobody gets another address by saying so, but a trusted proxy may.
 		{"GET", "/", "192.0.2.2:1", []string{"X-Forwarded-For", "198.51.100.1"}, 0},
 		{"GET", "/", "10.0.0.1:1", []string{"X-Forwarded-For", "198.51.100.1"}, 5},
