@@ -333,12 +333,14 @@ func newRouter(c config.Config, hosts *httpserver.TenantHosts, errors *httpserve
 		ServerTiming: c.ServerTiming,
 		Tracing:      tracing.Provider(),
 		Idempotency:  keys,
-	}, append(mounts, httpserver.Mount{Surface: httpserver.Public, Routes: mountWeb, Everywhere: []string{"assets", "theme", "sidebar"}})...)
+	}, append(mounts, httpserver.Mount{Surface: httpserver.Public, Routes: mountWeb(gate), Everywhere: []string{"assets", "theme", "sidebar"}})...)
 }
 
 // mountWeb adds what every page needs.
-func mountWeb(r chi.Router) {
-	r.Method(http.MethodGet, "/assets/*", web.Assets())
-	r.Method(http.MethodPost, "/theme", web.ThemeHandler())
-	r.Method(http.MethodPost, "/sidebar", web.SidebarHandler())
+func mountWeb(gate *identityweb.Gate) func(chi.Router) {
+	return func(r chi.Router) {
+		r.Method(http.MethodGet, "/assets/*", web.Assets())
+		r.With(gate.PublicShell).Method(http.MethodPost, "/theme", web.ThemeHandler())
+		r.With(gate.PublicShell).Method(http.MethodPost, "/sidebar", web.SidebarHandler())
+	}
 }

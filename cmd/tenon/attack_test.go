@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -228,7 +229,11 @@ var tricks = []string{
 }
 
 // routesOf returns the routes of the application as it is built for serving.
-func routesOf(t *testing.T) []httpserver.Route {
+func routesOf(t *testing.T) []httpserver.Route { return routerOf(t).Routes() }
+
+// routerOf returns the application as it is built for serving at an https address, behind
+// a proxy that ends TLS, and connects to nothing.
+func routerOf(t *testing.T) *httpserver.Router {
 	t.Helper()
 	c, err := config.Load([]string{
 		"PUBLIC_URL=https://app.example.com", "DATABASE_URL=postgres://tenon@localhost/tenon",
@@ -237,11 +242,25 @@ func routesOf(t *testing.T) []httpserver.Route {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app, err := newApplication(c, slog.New(slog.DiscardHandler)) // connects to nothing
+	app, err := newApplication(c, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return app.router.Routes()
+	return app.router
+}
+
+func TestCookiesBehindAProxyAreSecure(t *testing.T) {
+	t.Parallel()
+	router := routerOf(t)
+	for path, form := range map[string]string{"/theme": "theme=dark", "/sidebar": "sidebar=folded"} {
+		r, w := httptest.NewRequest("POST", "http://app.example.com"+path, strings.NewReader(form)), httptest.NewRecorder()
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", "https://app.example.com")
+		router.ServeHTTP(w, r)
+		if cookies := w.Result().Cookies(); w.Code != http.StatusSeeOther || len(cookies) != 1 || !cookies[0].Secure {
+			t.Errorf("%s: %d %v", path, w.Code, cookies)
+		}
+	}
 }
 
 // siege is the product with tenants to attack.

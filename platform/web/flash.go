@@ -102,7 +102,7 @@ func takeFlash(w http.ResponseWriter, r *http.Request) *Flash {
 func newFlashCookie(r *http.Request, name, value string, lifetime time.Duration) *http.Cookie {
 	return &http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: int(lifetime.Seconds()),
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: FromContext(r.Context()).Secure,
 	}
 }
 

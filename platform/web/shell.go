@@ -46,6 +46,9 @@ type Shell struct {
 	// Flash is a message shown once. [Render] fills it from the cookie that
 	// [Redirect] left behind unless the handler has set one.
 	Flash *Flash
+	// Secure keeps the cookies of pages to TLS, which a proxy may have ended before
+	// the request came here.
+	Secure bool
 	// RequestID is shown on error pages, for the person to quote.
 	RequestID string
 

@@ -57,7 +57,7 @@ func (p preference) of(r *http.Request) string {
 func (p preference) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cookie := &http.Cookie{
-			Name: p.name, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil, MaxAge: -1,
+			Name: p.name, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: FromContext(r.Context()).Secure, MaxAge: -1,
 		}
 		if value := r.PostFormValue(p.name); slices.Contains(p.values, value) {
 			cookie.Value, cookie.MaxAge = value, int((365 * 24 * time.Hour).Seconds())

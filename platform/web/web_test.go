@@ -218,6 +218,27 @@ func TestFlashIsShownOnce(t *testing.T) {
 	}
 }
 
+// TestCookiesAreSecure wherever browsers see the application over TLS, whoever ends
+// it.
+func TestCookiesAreSecure(t *testing.T) {
+	t.Parallel()
+	flash := &web.Flash{Kind: ui.Success, Message: "Saved."}
+	for name, answer := range map[string]http.HandlerFunc{
+		"flash":         func(w http.ResponseWriter, r *http.Request) { web.Redirect(w, r, "/acme", flash) },
+		"flash to host": func(w http.ResponseWriter, r *http.Request) { web.Redirect(w, r, "https://acme.example.com/", flash) },
+		"theme":         web.ThemeHandler().ServeHTTP,
+		"sidebar":       web.SidebarHandler().ServeHTTP,
+	} {
+		for _, secure := range []bool{true, false} {
+			r, w := httptest.NewRequest("POST", "/", nil), httptest.NewRecorder()
+			answer(w, r.WithContext(web.NewContext(r.Context(), &web.Shell{Secure: secure})))
+			if cookies := w.Result().Cookies(); len(cookies) != 1 || cookies[0].Secure != secure {
+				t.Errorf("%s, secure %t: %v", name, secure, cookies)
+			}
+		}
+	}
+}
+
 // TestFlashCrossesHosts of one domain, and is for nobody there but its target.
 func TestFlashCrossesHosts(t *testing.T) {
 	t.Parallel()

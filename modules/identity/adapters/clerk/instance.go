@@ -232,6 +232,9 @@ func (i *Instance) originOf(ctx context.Context) *url.URL {
 	return i.publicURL
 }
 
+// IsSecure reports whether browsers see the application over TLS.
+func (i *Instance) IsSecure() bool { return i.publicURL.Scheme == "https" }
+
 // ReturnPath is returnTo if it is a path of the application or an address at a
 // tenant's host, else the application's root.
 func (i *Instance) ReturnPath(returnTo string) string {

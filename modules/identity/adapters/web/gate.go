@@ -222,6 +222,7 @@ func (g *Gate) publicShell(r *http.Request) *web.Shell {
 		HomeHref:               httpserver.PublicAddress(r.Context(), "/"),
 		CreateOrganizationHref: httpserver.PublicAddress(r.Context(), createOrganizationPath),
 		SignInHref:             signInPath, // also where the script leads when the session has ended
+		Secure:                 g.instance.IsSecure(),
 		RequestID:              httpserver.RequestID(r.Context()),
 	}
 	session, ok := identity.SessionFromContext(r.Context())
