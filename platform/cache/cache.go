@@ -32,12 +32,13 @@ type entry[S comparable, V any] struct {
 	begun Ticket
 }
 
-// NewScoped returns a cache of at most size entries, each kept for ttl at most. It
-// is off until [Scoped.Switch].
+// NewScoped returns a cache of at most size entries, each kept for ttl at most, also
+// when another is stored in its place. It is off until [Scoped.Switch].
 func NewScoped[K comparable, S comparable, V any](size int, ttl time.Duration) *Scoped[K, S, V] {
 	return &Scoped[K, S, V]{
 		entries: otter.Must(&otter.Options[K, entry[S, V]]{
-			MaximumSize: size, ExpiryCalculator: otter.ExpiryWriting[K, entry[S, V]](ttl),
+			// What is stored over an entry may have been found in it.
+			MaximumSize: size, ExpiryCalculator: otter.ExpiryCreating[K, entry[S, V]](ttl),
 		}),
 		held:      map[S]int{},
 		forgotten: map[S]Ticket{},

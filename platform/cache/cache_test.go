@@ -96,6 +96,16 @@ func TestExpiry(t *testing.T) {
 		expect(t, c, "a", "1")
 		time.Sleep(2 * time.Second)
 		expect(t, c, "a", "")
+
+		// What is found and stored anew is no younger for it.
+		c.Put("a", "acme", "1", c.Begin())
+		for range 3 {
+			time.Sleep(11 * time.Second)
+			if value, ok := c.Get("a"); ok {
+				c.Put("a", "acme", value+"'", c.Begin())
+			}
+		}
+		expect(t, c, "a", "")
 	})
 }
 
