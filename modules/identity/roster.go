@@ -353,6 +353,9 @@ func (r *Roster) Remove(ctx context.Context, access Access, id string) error {
 // Transfer makes a member an owner in the actor's place, who becomes an
 // administrator. Errors: those of [Roster.AuthorizeTransfer], and the provider's.
 func (r *Roster) Transfer(ctx context.Context, access Access, id string) (Member, error) {
+	if _, err := r.AuthorizeTransfer(ctx, access.Actor(), id); err != nil {
+		return Member{}, err
+	}
 	var changed Member
 	var outcome error
 	err := r.change(ctx, access, func(ctx, inTenant context.Context, actor Actor) error {

@@ -88,8 +88,10 @@ func registerMembers(to huma.API, roster *identity.Roster) {
 		summary: "Remove a member, or leave", description: "Everybody may remove themselves but the last owner. What they made stays." + provider,
 		status: http.StatusNoContent, errors: []int{http.StatusConflict},
 	}, api.remove)
+	// Whether there is an ownership to give is asked later: a repetition under an
+	// Idempotency-Key gets the first answer, though it is given away by then.
 	register(to, operation{
-		id: "transfer-ownership", method: http.MethodPost, path: memberPath + "/transfer-ownership", authorize: mayDo(roster.AuthorizeTransfer),
+		id: "transfer-ownership", method: http.MethodPost, path: memberPath + "/transfer-ownership", authorize: mayDo(roster.Member),
 		summary: "Hand your ownership to a member", description: "They become an owner in your place, and you an administrator." + provider,
 		errors: []int{http.StatusConflict},
 	}, api.transfer)

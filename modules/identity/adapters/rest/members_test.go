@@ -140,6 +140,26 @@ func TestChangeMembers(t *testing.T) {
 	}
 }
 
+// TestAChangeThatEndsTheRightToIt is answered again to whoever lost the answer, under
+// the same key and no other.
+func TestAChangeThatEndsTheRightToIt(t *testing.T) {
+	t.Parallel()
+	s := newStaff(t)
+	transfer := func(as, key string) answer {
+		return s.send(t, as, "POST", members+"/user_bob/transfer-ownership", "", "", "Idempotency-Key", key)
+	}
+	if refused := transfer("user_cleo", "k1"); refused.status != 403 {
+		t.Errorf("an administrator: %d %s", refused.status, refused.text)
+	}
+	first, again := transfer("user_ada", "k1"), transfer("user_ada", "k1")
+	if first.status != 200 || again.status != 200 || again.text != first.text || again.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("first %d %s, again %d %s", first.status, first.text, again.status, again.text)
+	}
+	if other := transfer("user_ada", "k2"); other.status != 403 {
+		t.Errorf("another request: %d %s", other.status, other.text)
+	}
+}
+
 func TestInvitations(t *testing.T) {
 	t.Parallel()
 	s := newStaff(t)

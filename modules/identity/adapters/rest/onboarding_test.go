@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"github.com/tenonhq/tenon/modules/identity/identitytest"
 	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/httpserver"
+	"github.com/tenonhq/tenon/platform/idempotency"
 )
 
 const onboarding = "/api/tenants/acme/users/onboarding"
@@ -56,6 +58,11 @@ func newServer(t *testing.T) server {
 	router, err := httpserver.New(httpserver.Config{
 		PublicURL: &url.URL{Scheme: "https", Host: "example.com"},
 		Errors:    errs,
+		Caller: func(ctx context.Context) httpserver.Caller {
+			access := identity.AccessOf(ctx)
+			return httpserver.Caller{Account: access.Member.ID, Tenant: access.Tenant.ID}
+		},
+		Idempotency: idempotency.NewMemory(),
 		SignedIn: func(next http.Handler) http.Handler {
 			return errs.Handle(func(w http.ResponseWriter, r *http.Request) error {
 				account, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -96,7 +103,7 @@ func (s server) post(t *testing.T, as, path, contentType, body string) answer {
 	return s.send(t, as, http.MethodPost, path, contentType, body)
 }
 
-func (s server) send(t *testing.T, as, method, path, contentType, body string) answer {
+func (s server) send(t *testing.T, as, method, path, contentType, body string, header ...string) answer {
 	t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	if contentType != "" {
@@ -104,6 +111,9 @@ func (s server) send(t *testing.T, as, method, path, contentType, body string) a
 	}
 	if as != "" {
 		r.Header.Set("Authorization", "Bearer "+as)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
