@@ -173,6 +173,16 @@ func TestTenantHosts(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a theme is for all hosts", func(t *testing.T) {
+		for _, c := range []struct{ at, theme, want string }{{acme, "dark", `data-theme="dark"`}, {p.URL, "light", `data-theme="light"`}, {testcorp, "", `<html lang="en">`}} {
+			visit(t, browser, "POST", c.at+"/theme", "return_to=/dashboard&theme="+c.theme, "Origin", c.at, "Sec-Fetch-Site", "same-origin")
+			for _, page := range []string{acme + "/dashboard", testcorp + "/dashboard", p.URL + "/acme/dashboard"} {
+				if status, _, body := visit(t, browser, "GET", page, ""); status != http.StatusOK || !strings.Contains(body, c.want) {
+					t.Errorf("%q chosen at %s: %s is %d and not in it", c.theme, c.at, page, status)
+				}
+			}
+		}
+	})
 	t.Run("in a real browser", func(t *testing.T) {
 		here := *p
 		here.URL = acme

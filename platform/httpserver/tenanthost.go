@@ -61,6 +61,14 @@ func (h *TenantHosts) Has(address *url.URL) bool {
 	return ok && address.User == nil && address.Scheme+"://"+address.Host == h.Origin(slug)
 }
 
+// Domain returns what the hosts are below of, "" without such hosts.
+func (h *TenantHosts) Domain() string {
+	if h == nil {
+		return ""
+	}
+	return h.suffix[1:]
+}
+
 // Origin returns the origin of a tenant's host.
 func (h *TenantHosts) Origin(slug string) string {
 	origin := h.public.Scheme + "://" + slug + h.suffix

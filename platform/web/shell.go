@@ -49,6 +49,9 @@ type Shell struct {
 	// Secure keeps the cookies of pages to TLS, which a proxy may have ended before
 	// the request came here.
 	Secure bool
+	// Domain is that of all hosts of the application, for what a browser remembers
+	// wherever it goes; "" where there is one host.
+	Domain string
 	// RequestID is shown on error pages, for the person to quote.
 	RequestID string
 

@@ -56,13 +56,18 @@ func (p preference) of(r *http.Request) string {
 // "return_to", a path on this host.
 func (p preference) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		cookie := &http.Cookie{
-			Name: p.name, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: FromContext(r.Context()).Secure, MaxAge: -1,
+		shell := FromContext(r.Context())
+		cookie := http.Cookie{
+			Name: p.name, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: shell.Secure, MaxAge: -1,
+		}
+		if shell.Domain != "" {
+			http.SetCookie(w, &cookie) // this host's own, of a time when it was the only one, would hide the domain's
+			cookie.Domain = shell.Domain
 		}
 		if value := r.PostFormValue(p.name); slices.Contains(p.values, value) {
 			cookie.Value, cookie.MaxAge = value, int((365 * 24 * time.Hour).Seconds())
 		}
-		http.SetCookie(w, cookie)
+		http.SetCookie(w, &cookie)
 		http.Redirect(w, r, localPath(r.PostFormValue("return_to")), http.StatusSeeOther)
 	})
 }

@@ -519,6 +519,20 @@ func TestSidebar(t *testing.T) {
 	}
 }
 
+// TestThemeOfSeveralHosts replaces what one of them remembered by itself.
+func TestThemeOfSeveralHosts(t *testing.T) {
+	t.Parallel()
+	for theme, wantAge := range map[string]int{"dark": 365 * 24 * 60 * 60, "": -1} {
+		r := withHeaders(httptest.NewRequest("POST", "/theme", strings.NewReader("theme="+theme)), "Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		web.ThemeHandler().ServeHTTP(w, r.WithContext(web.NewContext(r.Context(), &web.Shell{Domain: "example.com"})))
+		cookies := w.Result().Cookies()
+		if len(cookies) != 2 || cookies[0].Domain != "" || cookies[0].MaxAge != -1 || cookies[1].Domain != "example.com" || cookies[1].Value != theme || cookies[1].MaxAge != wantAge {
+			t.Errorf("%q: %v", theme, cookies)
+		}
+	}
+}
+
 // TestNavigationIsWhereItBelongs: pages in the sidebar, what has keys in the help
 // sheet, and the palette only where something finds things.
 func TestNavigationIsWhereItBelongs(t *testing.T) {

@@ -223,6 +223,7 @@ func (g *Gate) publicShell(r *http.Request) *web.Shell {
 		CreateOrganizationHref: httpserver.PublicAddress(r.Context(), createOrganizationPath),
 		SignInHref:             signInPath, // also where the script leads when the session has ended
 		Secure:                 g.instance.IsSecure(),
+		Domain:                 httpserver.HostsOf(r.Context()).Domain(),
 		RequestID:              httpserver.RequestID(r.Context()),
 	}
 	session, ok := identity.SessionFromContext(r.Context())
