@@ -76,7 +76,9 @@ func answerOnce(ctx huma.Context, next func(huma.Context)) {
 		writeHumaError(ctx, err)
 		return
 	}
-	claim, answer, err := state.idempotency.Begin(r.Context(), request, state.hold)
+	running, stop := toItsEnd(ctx.Context())
+	defer stop()
+	claim, answer, err := state.idempotency.Begin(running, request, state.hold)
 	switch {
 	case err != nil:
 		writeHumaError(ctx, err)
@@ -87,7 +89,7 @@ func answerOnce(ctx huma.Context, next func(huma.Context)) {
 	}
 	run := &keyedRun{state: state, request: request, claim: claim, keep: keepAnswers}
 	defer run.end(r.Context())
-	recorded := &recordingContext{humaContext: ctx}
+	recorded := &recordingContext{humaContext: huma.WithContext(ctx, running)}
 	next(recorded)
 	if recorded.status/100 == 2 {
 		run.answer = recorded.answer()
@@ -98,6 +100,18 @@ func answerOnce(ctx huma.Context, next func(huma.Context)) {
 	}
 	run.end(r.Context())
 	recorded.send()
+}
+
+// toItsEnd returns the context of what runs under a key. It has the request's deadline
+// and does not end with its client, who sends the request again when they did not wait:
+// broken off, it would give the key back with half of its work done, or all of it.
+func toItsEnd(ctx context.Context) (running context.Context, stop context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	ctx = context.WithoutCancel(ctx)
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, deadline)
 }
 
 // keyedRequest reads r's body for its fingerprint and puts it back.

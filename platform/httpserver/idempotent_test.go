@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -24,6 +26,7 @@ import (
 type counted struct {
 	runs  atomic.Int64
 	start chan struct{} // closed once the operation may end; nil for at once
+	work  func(context.Context) error
 	ends  []func() error
 }
 
@@ -34,6 +37,11 @@ func (c *counted) mount(api huma.API) {
 			run := int(c.runs.Add(1))
 			if c.start != nil {
 				<-c.start
+			}
+			if c.work != nil {
+				if err := c.work(ctx); err != nil {
+					return nil, err
+				}
 			}
 			if run <= len(c.ends) {
 				if err := c.ends[run-1](); err != nil {
@@ -52,7 +60,11 @@ func newCounted(t *testing.T, c *counted) edge {
 }
 
 func (e edge) count(key string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodPost, "/api/count", strings.NewReader(`{"Name":"x"}`))
+	return e.countIn(context.Background(), key)
+}
+
+func (e edge) countIn(ctx context.Context, key string) *httptest.ResponseRecorder {
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/count", strings.NewReader(`{"Name":"x"}`))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Idempotency-Key", key)
 	return e.send(r)
@@ -108,6 +120,34 @@ func TestWhatFailsUnderAKeyMayBeTriedAgain(t *testing.T) {
 	if n := c.runs.Load(); n != 4 {
 		t.Errorf("%d runs, want 4", n)
 	}
+}
+
+// TestWhatRunsUnderAKeyOutlivesItsClient who sends it again, not having waited.
+func TestWhatRunsUnderAKeyOutlivesItsClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &counted{work: func(ctx context.Context) error {
+			select {
+			case <-time.After(20 * time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}
+		e := newCounted(t, c)
+		impatient, leave := context.WithCancel(t.Context())
+		time.AfterFunc(10*time.Second, leave)
+		e.countIn(impatient, "k")
+		w := e.count("k")
+		if w.Code != http.StatusOK || w.Header().Get("Idempotency-Replayed") != "true" || c.runs.Load() != 1 {
+			t.Errorf("%d %v %s after %d runs", w.Code, w.Header(), w.Body, c.runs.Load())
+		}
+		// The deadline of all requests is its own, too.
+		c.work = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		if w := e.count("k2"); w.Code != http.StatusServiceUnavailable {
+			t.Errorf("without an end: %d %s", w.Code, w.Body)
+		}
+	})
 }
 
 func TestKeysNeedCallers(t *testing.T) {

@@ -3,6 +3,7 @@ package httpserver
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -43,7 +44,9 @@ func (rt *Router) submitOnce(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		claim, answer, err := awaitSubmission(r, state, request)
+		running, stop := toItsEnd(r.Context())
+		defer stop()
+		claim, answer, err := awaitSubmission(r, running, request)
 		switch {
 		case errors.Is(err, idempotency.ErrReused):
 			next.ServeHTTP(w, r)
@@ -53,7 +56,8 @@ func (rt *Router) submitOnce(next http.Handler) http.Handler {
 			leadAgain(w, r, answer.Header)
 		default:
 			run := &keyedRun{state: state, request: request, claim: claim, keep: keepSubmissions}
-			defer run.end(r.Context())
+			defer run.end(running)
+			r = r.WithContext(running)
 			next.ServeHTTP(&submissionWriter{ResponseWriter: w, r: r, run: run, cookies: len(w.Header()["Set-Cookie"])}, r)
 		}
 	})
@@ -106,12 +110,14 @@ type failingReader struct{ err error }
 
 func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
-// awaitSubmission claims the form, or waits until whoever has claimed it is done.
-func awaitSubmission(r *http.Request, state *requestState, request idempotency.Request) (idempotency.Claim, *idempotency.Answer, error) {
+// awaitSubmission claims the form for a run with a context, or waits until whoever has
+// claimed it is done.
+func awaitSubmission(r *http.Request, running context.Context, request idempotency.Request) (idempotency.Claim, *idempotency.Answer, error) {
+	state := stateFrom(running)
 	ticker := time.NewTicker(submissionPoll)
 	defer ticker.Stop()
 	for {
-		claim, answer, err := state.idempotency.Begin(r.Context(), request, state.hold)
+		claim, answer, err := state.idempotency.Begin(running, request, state.hold)
 		if !errors.Is(err, idempotency.ErrInFlight) {
 			return claim, answer, err
 		}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -19,7 +21,7 @@ import (
 
 // newForms serves a form of acme's at /acme/things, each run of which is handled by
 // handle with its number.
-func newForms(t *testing.T, handle func(run int, w http.ResponseWriter, r *http.Request) error) (e edge, runs *atomic.Int64) {
+func newForms(t *testing.T, handle func(run int, w http.ResponseWriter, r *http.Request) error, change ...func(*httpserver.Config)) (e edge, runs *atomic.Int64) {
 	runs = new(atomic.Int64)
 	var errs *httpserver.ErrorWriter
 	e = newEdge(t, func(config *httpserver.Config) {
@@ -28,6 +30,9 @@ func newForms(t *testing.T, handle func(run int, w http.ResponseWriter, r *http.
 			return httpserver.Caller{Account: ctx.Value(asKey{}).(string), Tenant: "org_acme"}
 		}
 		config.Idempotency = idempotency.NewMemory()
+		for _, change := range change {
+			change(config)
+		}
 	}, httpserver.Mount{Surface: httpserver.TenantPages, Routes: func(r chi.Router) {
 		r.Post("/things", func(w http.ResponseWriter, r *http.Request) {
 			errs.Handle(func(w http.ResponseWriter, r *http.Request) error {
@@ -41,8 +46,12 @@ func newForms(t *testing.T, handle func(run int, w http.ResponseWriter, r *http.
 type asKey struct{}
 
 func (e edge) submit(as, body string, header ...string) *httptest.ResponseRecorder {
+	return e.submitIn(context.Background(), as, body, header...)
+}
+
+func (e edge) submitIn(ctx context.Context, as, body string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/acme/things", strings.NewReader(body))
-	r = r.WithContext(context.WithValue(r.Context(), asKey{}, as))
+	r = r.WithContext(context.WithValue(ctx, asKey{}, as))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("X-As", as)
 	for i := 0; i < len(header); i += 2 {
@@ -130,6 +139,58 @@ func TestAFormThatLedNowhereMayComeAgain(t *testing.T) {
 	if n := runs.Load(); n != 5 {
 		t.Errorf("%d runs", n)
 	}
+}
+
+// TestAFormIsDoneToItsEnd although the browser that sent it has gone, as it does when
+// its button is pressed again: what was done by then would be done once more.
+func TestAFormIsDoneToItsEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &abandonedStore{Memory: idempotency.NewMemory()}
+		e, runs := newForms(t, func(run int, w http.ResponseWriter, r *http.Request) error {
+			select { // what is left to do, as whoever asks a database does it
+			case <-time.After(time.Second):
+				return made(run, w, r)
+			case <-r.Context().Done():
+				return r.Context().Err()
+			}
+		}, func(config *httpserver.Config) { config.Idempotency = store })
+		for _, abandon := range []func(leave func()){
+			func(leave func()) { leave() },                              // while the form is claimed
+			func(leave func()) { time.AfterFunc(time.Second/2, leave) }, // while it is done
+		} {
+			before := runs.Load()
+			name := fmt.Sprintf("submission=s%d&name=a", before)
+			first, leave := context.WithCancel(t.Context())
+			store.begun = func() { store.begun = nil; abandon(leave) }
+			go e.submitIn(first, "ada", name)
+			synctest.Wait()
+			w := e.submit("ada", name)
+			if w.Code != http.StatusSeeOther || w.Header().Get("Location") != fmt.Sprintf("/acme/things/a-%d", before+1) || runs.Load() != before+1 {
+				t.Errorf("%d %v after %d runs", w.Code, w.Header(), runs.Load()-before)
+			}
+			leave()
+		}
+	})
+}
+
+// abandonedStore tells when a key was claimed, before anybody else hears of it.
+type abandonedStore struct {
+	*idempotency.Memory
+
+	begun func()
+}
+
+// Begin does not tell a context that has ended, as a database does not.
+func (s *abandonedStore) Begin(ctx context.Context, r idempotency.Request, hold time.Duration) (idempotency.Claim, *idempotency.Answer, error) {
+	claim, answer, err := s.Memory.Begin(ctx, r, hold)
+	if claim != "" && s.begun != nil {
+		s.begun()
+	}
+	if ctx.Err() != nil {
+		return "", nil, ctx.Err()
+	}
+	return claim, answer, err
 }
 
 // TestAFormsBodyIsItsHandlers who says what is wrong with it.
