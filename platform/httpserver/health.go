@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -25,12 +27,14 @@ type Check struct {
 // Readiness decides what /readyz says. The zero value has no checks and is
 // ready.
 type Readiness struct {
-	// Checks run concurrently, each time somebody asks.
+	// Checks run concurrently, when somebody asks. Those who ask meanwhile get the
+	// same answer: anybody can ask, as often as they like.
 	Checks []Check
 	// Timeout bounds all checks together; 0 is 2 seconds.
 	Timeout time.Duration
 
 	draining atomic.Bool
+	asked    singleflight.Group
 }
 
 // Drain makes the process unready for good, so that load balancers stop
@@ -42,12 +46,20 @@ const (
 	drainingName        = "shutdown"
 )
 
-// failed runs the checks and returns the names of those that fail, in the order
-// of Checks. One that has not answered at the timeout has failed.
+// failed returns the names of the checks that fail, in the order of Checks. One that
+// has not answered at the timeout has failed.
 func (rd *Readiness) failed(ctx context.Context, logger *slog.Logger) []string {
 	if rd.draining.Load() {
 		return []string{drainingName}
 	}
+	// That whoever asked first has gone says nothing to the others.
+	failed, _, _ := rd.asked.Do("", func() (any, error) { return rd.check(context.WithoutCancel(ctx), logger), nil })
+	names, _ := failed.([]string)
+	return names
+}
+
+// check runs the checks.
+func (rd *Readiness) check(ctx context.Context, logger *slog.Logger) []string {
 	timeout := rd.Timeout
 	if timeout == 0 {
 		timeout = defaultReadyTimeout

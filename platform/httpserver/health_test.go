@@ -6,7 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,6 +75,49 @@ func TestReadiness(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestManyAskOnce holds that whoever asks often makes no more work of it: the address
+// has no limit.
+func TestManyAskOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int64
+		e := newEdge(t, func(c *httpserver.Config) {
+			c.Readiness = &httpserver.Readiness{Checks: []httpserver.Check{{Name: "slow", Run: func(ctx context.Context) error {
+				runs.Add(1)
+				select {
+				case <-time.After(time.Second):
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}}}}
+		})
+		var group sync.WaitGroup
+		impatient, leave := context.WithCancel(t.Context())
+		for n := range 100 {
+			ctx := t.Context()
+			if n%2 == 0 {
+				ctx = impatient
+			}
+			group.Go(func() {
+				if w := e.send(httptest.NewRequestWithContext(ctx, http.MethodGet, "/readyz", nil)); ctx != impatient && w.Code != http.StatusOK {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+			})
+		}
+		synctest.Wait()
+		leave()
+		group.Wait()
+		if runs.Load() != 1 || len(e.log.lines(t, "not ready")) > 0 {
+			t.Errorf("%d runs, %s", runs.Load(), e.log)
+		}
+		e.get("/readyz")
+		if runs.Load() != 2 {
+			t.Errorf("later: %d runs", runs.Load())
+		}
+	})
 }
 
 func TestServeStopsCleanly(t *testing.T) {
