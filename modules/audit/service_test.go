@@ -160,6 +160,61 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// cutLog is one that another process cuts whenever this one is about to read entries.
+type cutLog struct {
+	audit.Log
+	cut func()
+}
+
+func (l cutLog) After(ctx context.Context, seq int64, limit int) ([]audit.Entry, error) {
+	l.cut()
+	return l.Log.After(ctx, seq, limit)
+}
+
+// TestVerifyWhileOthersCut takes what is cut off for that, whenever it happens, and what
+// is missing for missing.
+func TestVerifyWhileOthersCut(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		cuts, entries, problems int // how many cuts, of how many entries each
+		by                      ed25519.PrivateKey
+	}{
+		"some":             {1, 3, 0, audittest.Key},
+		"everything":       {1, 5, 0, audittest.Key},
+		"again":            {2, 2, 0, audittest.Key},
+		"by a stranger":    {1, 3, 1, ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))},
+		"without an end":   {5, 1, 1, audittest.Key},
+		"without a cutter": {0, 0, 0, audittest.Key},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				log := memory.NewLog()
+				ctx := tenant.NewContext(t.Context(), tenant.MustParse("tenant_a"))
+				for i := range 5 {
+					time.Sleep(time.Second)
+					must(t, log.Record(ctx, "project.created", fmt.Sprint(i), nil))
+				}
+				entries, err := log.After(ctx, 0, 10)
+				must(t, err)
+				cut := 0
+				cutting := cutLog{log, func() {
+					if cut < test.cuts {
+						cut++
+						_, err := audit.NewCutter(log, test.by).Cut(ctx, entries[cut*test.entries-1].At.Add(time.Microsecond))
+						must(t, err)
+					}
+				}}
+				found, err := audit.Verify(ctx, cutting, []ed25519.PublicKey{audit.PublicKeyOf(audittest.Key)}, &audit.Head{Seq: 5, Hash: entries[4].Hash})
+				must(t, err)
+				if len(found.Problems) != test.problems || cut == 0 && test.cuts > 0 {
+					t.Errorf("%d cuts: %q", cut, found.Problems)
+				}
+			})
+		})
+	}
+}
+
 // TestRetention lets two processes cut for some days.
 func TestRetention(t *testing.T) {
 	t.Parallel()

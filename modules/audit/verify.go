@@ -34,6 +34,9 @@ const maxProblems = 20
 
 const verifyBatch = 1000
 
+// maxCuts is how many times a record is read again because it was cut meanwhile.
+const maxCuts = 3
+
 // Verify reads the record of the tenant in ctx from its beginning and checks that
 // every entry is what was written, that none is missing between the first and the
 // last, that whatever was cut off before the first was cut off by who holds one of the
@@ -43,27 +46,26 @@ func Verify(ctx context.Context, log Log, trusted []ed25519.PublicKey, wanted *H
 	if !ok {
 		return Verification{}, fmt.Errorf("audit: the context names no tenant")
 	}
-	v := verifier{trusted: trusted, wanted: wanted}
 	anchors, err := log.Anchors(ctx)
-	if err != nil {
-		return Verification{}, fault.Wrap("verify audit log", err)
-	}
-	for _, anchor := range anchors {
-		v.anchor(schema, anchor)
-	}
-	for {
-		// Cutting while this reads takes entries away in front of it only.
-		batch, err := log.After(ctx, v.head.Seq, verifyBatch)
-		if err != nil {
-			return Verification{}, fault.Wrap("verify audit log", err)
+	for cuts := 0; err == nil; cuts++ {
+		v := verifier{trusted: trusted, wanted: wanted}
+		for _, anchor := range anchors {
+			v.anchor(schema, anchor)
 		}
-		for _, entry := range batch {
-			v.entry(entry)
+		if err = v.read(ctx, log); err != nil {
+			break
 		}
-		if len(batch) < verifyBatch {
-			return v.finish(), nil
+		found := v.finish()
+		if len(found.Problems) == 0 || cuts == maxCuts {
+			return found, nil
+		}
+		// What is missing may have been cut off while this was reading.
+		known := len(anchors)
+		if anchors, err = log.Anchors(ctx); err == nil && len(anchors) == known {
+			return found, nil
 		}
 	}
+	return Verification{}, fault.Wrap("verify audit log", err)
 }
 
 type verifier struct {
@@ -99,6 +101,22 @@ func (v *verifier) anchor(schema tenant.Schema, a Anchor) {
 		v.problem("the entries up to %d were cut off without a valid signature", a.Seq)
 	}
 	v.moveTo(Head{Seq: a.Seq, Hash: a.Hash})
+}
+
+// read looks at every entry behind the anchors.
+func (v *verifier) read(ctx context.Context, log Log) error {
+	for {
+		batch, err := log.After(ctx, v.head.Seq, verifyBatch)
+		if err != nil {
+			return err
+		}
+		for _, entry := range batch {
+			v.entry(entry)
+		}
+		if len(batch) < verifyBatch {
+			return nil
+		}
+	}
 }
 
 func (v *verifier) entry(e Entry) {
