@@ -89,14 +89,14 @@ func scratchURL(ctx context.Context, s surroundings) (url string, drop func(), e
 	}, nil
 }
 
-// withScratch runs work on a scratch database.
-func withScratch(ctx context.Context, s surroundings, work func(*plan.Scratch) error) error {
+// withScratch runs work on a scratch database with that schema public.
+func withScratch(ctx context.Context, s surroundings, public string, work func(*plan.Scratch) error) error {
 	url, drop, err := scratchURL(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer drop()
-	scratch, err := plan.OpenScratch(ctx, url)
+	scratch, err := plan.OpenScratch(ctx, url, public)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func diffCommand(s surroundings) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return withScratch(ctx, s, func(scratch *plan.Scratch) error {
+			return withScratch(ctx, s, targets[0].desired, func(scratch *plan.Scratch) error {
 				written := 0
 				for _, t := range targets {
 					files, err := plan.Diff(ctx, scratch, t.dir, t.desired, name)
@@ -237,7 +237,7 @@ func lintCommand(s surroundings) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return withScratch(ctx, s, func(scratch *plan.Scratch) error {
+			return withScratch(ctx, s, targets[0].desired, func(scratch *plan.Scratch) error {
 				found := 0
 				for _, t := range targets {
 					findings, err := plan.Lint(ctx, scratch, t.dir, plan.LintOptions{Latest: cmd.Int("latest"), Concurrently: cmd.Bool("concurrently")})
@@ -287,6 +287,9 @@ func validateCommand(s surroundings) *cli.Command {
 				loaded, err := migrate.Load(os.DirFS(t.path))
 				if err == nil {
 					err = migrate.Verify(ctx, db, loaded, t.desired)
+				}
+				if err == nil && t.name == "public" { // which the tenants' triggers call
+					_, err = migrate.New(db, loaded, &migrate.Directory{}).Up(ctx, migrate.Options{})
 				}
 				if err != nil {
 					return fmt.Errorf("%s: %w", t.name, err)

@@ -540,7 +540,7 @@ func driftCommand(s surroundings) *cli.Command {
 				}
 				fixes := make([]string, len(drifts))
 				if cmd.Bool("fix-plan") && len(drifts) > 0 {
-					if err := withScratch(ctx, s, func(scratch *plan.Scratch) error { return f.planFixes(ctx, scratch, drifts, fixes) }); err != nil {
+					if err := withScratch(ctx, s, migrations.PublicSchema, func(scratch *plan.Scratch) error { return f.planFixes(ctx, scratch, drifts, fixes) }); err != nil {
 						return err
 					}
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 	"testing"
@@ -45,15 +46,7 @@ func directory(t testing.TB, content files) fstest.MapFS {
 			break
 		}
 	}
-	sum, err := atlas.NewHashFile(list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := sum.MarshalText()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fsys[atlas.HashFileName] = &fstest.MapFile{Data: text}
+	fsys[atlas.HashFileName] = &fstest.MapFile{Data: sum(t, list)}
 	return fsys
 }
 
@@ -76,6 +69,48 @@ func product(t testing.TB) (public, tenants *migrate.Directory) {
 		t.Fatal(err)
 	}
 	return public, tenants
+}
+
+// publicAnd is the product's public with one more migration.
+func publicAnd(t testing.TB, text string) *migrate.Directory {
+	t.Helper()
+	names, err := fs.Glob(migrations.Public, "*.up.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fsys := fstest.MapFS{}
+	var list []atlas.File
+	add := func(name string, text []byte) {
+		fsys[name] = &fstest.MapFile{Data: text}
+		list = append(list, atlas.NewLocalFile(name, text))
+	}
+	for _, name := range names {
+		content, err := fs.ReadFile(migrations.Public, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(name, content)
+	}
+	add("20990101000000_more.up.sql", []byte(text))
+	fsys[atlas.HashFileName] = &fstest.MapFile{Data: sum(t, list)}
+	d, err := migrate.Load(fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func sum(t testing.TB, list []atlas.File) []byte {
+	t.Helper()
+	hashes, err := atlas.NewHashFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := hashes.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 var (

@@ -45,6 +45,30 @@ func TestPreview(t *testing.T) {
 	}
 }
 
+// TestPreviewWhilePublicIsBehind is about tenants' migrations that call what public
+// is to have by then.
+func TestPreviewWhilePublicIsBehind(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2)
+	next := migrate.New(f.db, publicAnd(t, `CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`),
+		load(t, with(v1, files{"2_noted": "CREATE TRIGGER things_noted AFTER INSERT ON things FOR EACH ROW EXECUTE FUNCTION public.noted()"})))
+	for _, altered := range []bool{false, true} {
+		if altered {
+			f.exec(t, f.schemas[0], `UPDATE public.tenants SET schema_fingerprint = 'another'`)
+		}
+		preview, err := next.Preview(t.Context(), migrate.Options{})
+		if err != nil || !strings.Contains(preview.Public, "FUNCTION noted") || len(preview.Groups) != 1 {
+			t.Fatalf("%+v, %v", preview, err)
+		}
+		if g := preview.Groups[0]; g.Err != nil || !strings.Contains(g.SQL, "public.noted()") || strings.Contains(g.SQL, "(the fingerprint)") == altered || strings.Contains(g.SQL, "pg_get_triggerdef") != altered {
+			t.Errorf("altered %t: %+v", altered, g)
+		}
+	}
+	if result := up(t, next); len(result.Public) != 1 || result.Migrated != 2 {
+		t.Errorf("%+v", result)
+	}
+}
+
 func TestRehearse(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 6)

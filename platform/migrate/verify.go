@@ -19,7 +19,7 @@ var ErrDisagree = errors.New("the migrations do not lead to the desired state: p
 // Verify reports whether a directory's migrations lead to the desired state, SQL
 // without a schema's name: nil, or [ErrDisagree]. Both are built in db, in a
 // transaction that is rolled back, and compared by fingerprint, so that views,
-// functions and triggers count as well.
+// functions and triggers count as well. What they name in public has to be there.
 func Verify(ctx context.Context, db *database.DB, dir *Directory, desired string) error {
 	planned, err := tryBuild(ctx, db, built(dir.migrations), nil, inOneMessage)
 	if err != nil {

@@ -41,8 +41,10 @@ type Scratch struct {
 	driver atlas.Driver
 }
 
-// OpenScratch connects to the database, which must be nobody's.
-func OpenScratch(ctx context.Context, url string) (*Scratch, error) {
+// OpenScratch connects to the database, which must be nobody's, and makes its
+// schema public anew by the SQL public: what tenants' scripts refer to by that
+// name.
+func OpenScratch(ctx context.Context, url, public string) (*Scratch, error) {
 	db, err := sql.Open("pgx", url)
 	if err != nil {
 		return nil, fmt.Errorf("scratch database: %w", err)
@@ -54,6 +56,9 @@ func OpenScratch(ctx context.Context, url string) (*Scratch, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("scratch database: %w", errors.Join(err, db.Close()))
+	}
+	if _, err := db.ExecContext(ctx, "DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public; SET search_path TO public;\n"+public); err != nil {
+		return nil, fmt.Errorf("build what is desired of public: %w", errors.Join(err, db.Close()))
 	}
 	return &Scratch{db: db, driver: driver}, nil
 }

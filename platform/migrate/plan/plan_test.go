@@ -15,9 +15,12 @@ import (
 	"github.com/tenonhq/tenon/platform/tenant"
 )
 
-func scratch(t *testing.T) *plan.Scratch {
+// noted is in public, and triggers below call it.
+const noted = "CREATE FUNCTION public.noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+
+func scratch(t *testing.T, public string) *plan.Scratch {
 	t.Helper()
-	s, err := plan.OpenScratch(t.Context(), localpgtest.NewDatabase(t))
+	s, err := plan.OpenScratch(t.Context(), localpgtest.NewDatabase(t), public)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +45,7 @@ func directory(t *testing.T, path string) *plan.Directory {
 // committed.
 func TestTheProductsDirectories(t *testing.T) {
 	t.Parallel()
-	s := scratch(t)
+	s := scratch(t, migrations.PublicSchema)
 	for path, desired := range map[string]string{"public": migrations.PublicSchema, "tenant": migrations.TenantSchema} {
 		names, err := plan.Diff(t.Context(), s, directory(t, filepath.Join("../../../migrations", path)), desired, "nothing")
 		if err != nil || len(names) > 0 {
@@ -65,7 +68,7 @@ const (
 // TestDiff goes the way of an author, and of the engine that applies the result.
 func TestDiff(t *testing.T) {
 	t.Parallel()
-	s, path := scratch(t), t.TempDir()
+	s, path := scratch(t, ""), t.TempDir()
 	d := directory(t, path)
 	db := databasetest.New(t)
 	for i, step := range []struct{ name, desired string }{{"init", desired1}, {"add_phone", desired2}, {"nothing", desired2}} {
@@ -105,7 +108,7 @@ func TestDiff(t *testing.T) {
 
 func TestWhatIsRefused(t *testing.T) {
 	t.Parallel()
-	s, path := scratch(t), t.TempDir()
+	s, path := scratch(t, ""), t.TempDir()
 	d := directory(t, path)
 	for _, name := range []string{"", "Add", "a b", "../x", "a__b", "_a"} {
 		if _, err := plan.Diff(t.Context(), s, d, desired1, name); !errors.Is(err, plan.ErrName) {
@@ -141,10 +144,10 @@ func TestWhatIsRefused(t *testing.T) {
 
 func TestLint(t *testing.T) {
 	t.Parallel()
-	s, path := scratch(t), t.TempDir()
+	s, path := scratch(t, noted), t.TempDir()
 	d := directory(t, path)
 	for name, content := range map[string]string{
-		"20260101000001_init.up.sql":    "CREATE TABLE a (id int PRIMARY KEY, name text);\nCREATE TABLE b (id int);\nCREATE TABLE c (name text);",
+		"20260101000001_init.up.sql":    "CREATE TABLE a (id int PRIMARY KEY, name text);\nCREATE TABLE b (id int);\nCREATE TABLE c (name text);\nCREATE TRIGGER c_noted AFTER INSERT ON c FOR EACH ROW EXECUTE FUNCTION public.noted();",
 		"20260101000002_changes.up.sql": "DROP TABLE b;\nALTER TABLE a ADD COLUMN must text NOT NULL;\nCREATE INDEX a_name ON a (name);\nCREATE UNIQUE INDEX a_name_key ON a (name);\nALTER TABLE c RENAME COLUMN name TO title;",
 	} {
 		if err := os.WriteFile(filepath.Join(path, name), []byte(content), 0o600); err != nil {
@@ -182,9 +185,13 @@ func TestLint(t *testing.T) {
 
 func TestRepair(t *testing.T) {
 	t.Parallel()
-	s, live := scratch(t), localpgtest.NewDatabase(t)
+	s, live := scratch(t, noted), localpgtest.NewDatabase(t)
 	db := databasetest.Open(t, live)
-	const should = "CREATE TYPE mood AS ENUM ('fine', 'bad'); CREATE TABLE things (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, mood mood NOT NULL DEFAULT 'fine', name text NOT NULL); CREATE INDEX things_name ON things (name);"
+	if _, err := db.Registry().ExecContext(t.Context(), noted); err != nil {
+		t.Fatal(err)
+	}
+	const should = "CREATE TYPE mood AS ENUM ('fine', 'bad'); CREATE TABLE things (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, mood mood NOT NULL DEFAULT 'fine', name text NOT NULL); CREATE INDEX things_name ON things (name);" +
+		"CREATE TRIGGER things_noted AFTER INSERT ON things FOR EACH ROW EXECUTE FUNCTION public.noted();"
 	for name, c := range map[string]struct {
 		altered string
 		want    []string
