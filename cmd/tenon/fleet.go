@@ -521,10 +521,11 @@ func (f *fleet) showRun(ctx context.Context, id int64, asJSON bool) error {
 func driftCommand(s surroundings) *cli.Command {
 	return &cli.Command{
 		Name:  "drift",
-		Usage: "find tenants whose schema is not what its migrations build",
+		Usage: "find schemas that are not what their migrations build",
 		Description: "Compares columns, defaults, constraints, indexes, views, functions, triggers, sequences and the rest, of every tenant.\n" +
-			"--fix-plan adds the statements that would mend tables, planned by Atlas on a scratch database of this machine's\n" +
-			"PostgreSQL; nothing is executed. Exit code: 1 when there is drift.",
+			"In public, what its migrations build has to be there, and more may be.\n" +
+			"--fix-plan adds the statements that would mend tenants' tables, planned by Atlas on a scratch database of this\n" +
+			"machine's PostgreSQL; nothing is executed. Exit code: 1 when there is drift.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "only", Usage: "look at the `TENANTS` alone (slugs, ids or schemas, separated by commas)"},
 			&cli.BoolFlag{Name: "fix-plan", Usage: "show the SQL that would mend it"},
@@ -567,7 +568,7 @@ func (f *fleet) planFixes(ctx context.Context, scratch *plan.Scratch, drifts []m
 	}
 	for i, d := range drifts {
 		should, known := tenants.Script(d.Version)
-		if d.Missing || !known {
+		if d.Missing || !known || d.Schema == "public" {
 			continue
 		}
 		if fixes[i], err = plan.Repair(ctx, scratch, f.direct, d.Schema, should); err != nil {
@@ -596,7 +597,11 @@ func (f *fleet) showDrift(d migrate.Drift, fix string, asJSON bool) error {
 	case d.Unknown:
 		what = ": it was altered since it was migrated, to a version that this binary does not have"
 	}
-	fmt.Fprintf(f.stdout, "%s (%s), at %s%s\n", d.Slug, d.Schema, orNone(d.Version), what)
+	name := d.Schema
+	if d.Slug != "" {
+		name = fmt.Sprintf("%s (%s)", d.Slug, d.Schema)
+	}
+	fmt.Fprintf(f.stdout, "%s, at %s%s\n", name, orNone(d.Version), what)
 	for _, line := range d.Lines {
 		fmt.Fprintln(f.stdout, "  "+printable(line))
 	}

@@ -134,6 +134,8 @@ func TestFleetCommands(t *testing.T) {
 	expect(said(exitFailed, "drift"), "cargo (tenant_cargo)", "+ relation r scratch")
 	expect(said(exitFailed, "drift", "--json", "--fix-plan"), `"slug":"cargo"`, `SET DEFAULT 'active'`, `DROP TABLE`)
 	expect(said(0, "drift", "--only", "acme,bolt"), "Looked at 2 tenants")
+	exec("acme", `ALTER TABLE public.tenants DISABLE TRIGGER tenants_audit_created`)
+	expect(said(exitFailed, "drift", "--fix-plan"), "public, at 2", "- trigger CREATE CONSTRAINT TRIGGER tenants_audit_created", "build: 2")
 	expect(said(exitUsage, "drift", "--only", "nobody"), "--only")
 }
 

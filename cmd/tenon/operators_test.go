@@ -92,7 +92,7 @@ func TestOperatorsPages(t *testing.T) {
 		}
 		v.click(t, `a[href="/admin/fleet/drift"]`)
 		v.at(t, "/admin/fleet/drift")
-		v.says(t, "Different: 1 tenant")
+		v.says(t, "Different: 1")
 		v.look(t, "fleet-drift")
 		v.open(t, "/admin/fleet")
 		v.at(t, "/admin/fleet")

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,8 +16,9 @@ import (
 )
 
 // Drift is a tenant whose schema is not what the migrations of its version
-// build.
+// build, or public.
 type Drift struct {
+	// Schema is the tenant's, or "public", which has no slug.
 	Schema, Slug, Version string
 	// Missing is a schema that is gone from the database.
 	Missing bool
@@ -113,7 +115,7 @@ func (e *Engine) fingerprints(ctx context.Context, batch []registered) (map[stri
 }
 
 // lines reads what is in a schema, in the order of the text.
-func (e *Engine) lines(ctx context.Context, schema tenant.Schema) (lines []string, err error) {
+func (e *Engine) lines(ctx context.Context, schema string) (lines []string, err error) {
 	rows, err := e.db.Owner().QueryContext(ctx, spaces(schema)+linesSQL+`SELECT line FROM lines ORDER BY line COLLATE "C"`)
 	if err != nil {
 		return nil, database.Classify(err)
@@ -129,7 +131,10 @@ func (e *Engine) lines(ctx context.Context, schema tenant.Schema) (lines []strin
 // Drift compares every tenant's schema, or those that are named, with what the
 // migrations of its version build, by fingerprint: columns, defaults,
 // constraints, indexes, views, functions, triggers, sequences and the rest. It
-// returns those that differ, ordered by schema, and how many it looked at.
+// returns those that differ, ordered by schema, and how many it looked at. Unless
+// tenants are named, what the migrations build in public, such as the functions that
+// all tenants' triggers call, is looked for as well; what else is there may be an
+// extension's.
 func (e *Engine) Drift(ctx context.Context, options Options) (drifts []Drift, looked int, err error) {
 	var mu sync.Mutex
 	var found []Drift
@@ -164,7 +169,49 @@ func (e *Engine) Drift(ctx context.Context, options Options) (drifts []Drift, lo
 			return nil, looked, fault.Wrap("look for drift", err)
 		}
 	}
-	return found, looked, nil
+	if len(options.Only) > 0 {
+		return found, looked, nil
+	}
+	public, err := e.driftOfPublic(ctx)
+	if err != nil {
+		return nil, looked, fault.Wrap("look for drift", err)
+	}
+	return append(public, found...), looked, nil
+}
+
+// driftOfPublic returns public if something is not there that its migrations build.
+// One that was migrated by other files is not judged.
+func (e *Engine) driftOfPublic(ctx context.Context) ([]Drift, error) {
+	applied, err := e.publicRevisions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.comparePublic(applied); err != nil && !errors.Is(err, errBehind) || len(applied) == 0 {
+		return nil, nil
+	}
+	is, err := e.lines(inCatalog(ctx), "public")
+	if err != nil {
+		return nil, err
+	}
+	present := make(map[string]bool, len(is))
+	for _, line := range is {
+		present[line] = true
+	}
+	migrations := e.public.migrations[:len(applied)]
+	d := Drift{Schema: "public", Version: migrations[len(applied)-1].Version}
+	if _, err := e.tryBuild(ctx, built(migrations), func(ctx context.Context) error {
+		should, err := e.lines(ctx, scratchSchema.String())
+		for _, line := range should {
+			// Functions call others by the schema's name, which is taken away above.
+			if line = strings.ReplaceAll(line, "public.", ""); !present[line] {
+				d.Lines = append(d.Lines, "- "+line)
+			}
+		}
+		return err
+	}); err != nil || len(d.Lines) == 0 {
+		return nil, err
+	}
+	return []Drift{d}, nil
 }
 
 // explainDrift reads what differs.
@@ -172,18 +219,14 @@ func (e *Engine) explainDrift(ctx context.Context, d *Drift) error {
 	if d.Missing || d.Unknown {
 		return nil
 	}
-	schema, err := tenant.Parse(d.Schema)
-	if err != nil {
-		return err
-	}
-	is, err := e.lines(inCatalog(ctx), schema)
+	is, err := e.lines(inCatalog(ctx), d.Schema)
 	if err != nil {
 		return err
 	}
 	n, _ := e.tenants.index(d.Version)
 	var should []string
 	if _, err := e.tryBuild(ctx, built(e.tenants.migrations[:n]), func(ctx context.Context) error {
-		should, err = e.lines(ctx, scratchSchema)
+		should, err = e.lines(ctx, scratchSchema.String())
 		return err
 	}); err != nil {
 		return err

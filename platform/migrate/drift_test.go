@@ -73,6 +73,60 @@ func TestDrift(t *testing.T) {
 	}
 }
 
+func TestDriftOfPublic(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct{ alteration, want string }{
+		"nothing":       {`SELECT 1`, ""},
+		"more":          {`CREATE TABLE more (id int); CREATE FUNCTION audit_more() RETURNS int LANGUAGE sql AS 'SELECT 1'`, ""},
+		"a function":    {`CREATE OR REPLACE FUNCTION audit_tenant() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`, "- function CREATE OR REPLACE FUNCTION audit_tenant()"},
+		"its path":      {`ALTER FUNCTION audit_append RESET search_path`, "- function CREATE OR REPLACE FUNCTION audit_append("},
+		"no trigger":    {`ALTER TABLE tenants DISABLE TRIGGER tenants_audit_updated`, "- trigger CREATE CONSTRAINT TRIGGER tenants_audit_updated"},
+		"no index":      {`DROP INDEX tenants_slug_key`, "- index CREATE UNIQUE INDEX tenants_slug_key ON tenants"},
+		"a foreign key": {`ALTER TABLE migration_run_tenants DROP CONSTRAINT migration_run_tenants_run_id_fkey`, "- constraint migration_run_tenants migration_run_tenants_run_id_fkey"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, 1)
+			if _, err := f.db.Registry().ExecContext(t.Context(), c.alteration); err != nil {
+				t.Fatal(err)
+			}
+			drifts, looked, err := f.old.Drift(t.Context(), migrate.Options{})
+			switch {
+			case err != nil || looked != 1:
+				t.Fatalf("%+v, %d, %v", drifts, looked, err)
+			case c.want == "":
+				if len(drifts) > 0 {
+					t.Errorf("%+v", drifts)
+				}
+			case len(drifts) != 1 || drifts[0].Schema != "public" || drifts[0].Version == "" || len(drifts[0].Lines) != 1 || !strings.HasPrefix(drifts[0].Lines[0], c.want):
+				t.Errorf("%+v, want %q", drifts, c.want)
+			}
+			if drifts, _, err := f.old.Drift(t.Context(), migrate.Options{Only: []string{"t000"}}); err != nil || len(drifts) > 0 {
+				t.Errorf("of a tenant alone: %+v, %v", drifts, err)
+			}
+		})
+	}
+}
+
+// TestDriftOfPublicBetweenVersions holds that public is held against what was applied
+// to it.
+func TestDriftOfPublicBetweenVersions(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 1)
+	next := migrate.New(f.db, publicAnd(t, `DROP FUNCTION audit_tenant CASCADE`), load(t, v1))
+	for _, of := range []struct {
+		when   string
+		engine *migrate.Engine
+	}{{"behind", next}, {"up to date", next}, {"ahead", f.old}} {
+		if of.when == "up to date" {
+			up(t, next)
+		}
+		if drifts, _, err := of.engine.Drift(t.Context(), migrate.Options{}); err != nil || len(drifts) > 0 {
+			t.Errorf("%s: %+v, %v", of.when, drifts, err)
+		}
+	}
+}
+
 func TestAudit(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 7)

@@ -166,14 +166,20 @@ func recordKnown(schema tenant.Schema, version, fingerprint string) string {
 }
 
 // fingerprintOf is the query of schemas' names and fingerprints.
-func fingerprintOf(schemas ...tenant.Schema) string { return spaces(schemas...) + fingerprintSQL }
+func fingerprintOf(schemas ...tenant.Schema) string {
+	names := make([]string, len(schemas))
+	for i, schema := range schemas {
+		names[i] = schema.String()
+	}
+	return spaces(names...) + fingerprintSQL
+}
 
 // spaces names the schemas that a query of the catalog is about; those that do
 // not exist are left out.
-func spaces(schemas ...tenant.Schema) string {
+func spaces(schemas ...string) string {
 	names := make([]string, len(schemas))
 	for i, schema := range schemas {
-		names[i] = literal(schema.String())
+		names[i] = literal(schema)
 	}
 	return "WITH spaces (oid, name) AS (SELECT oid, nspname FROM pg_namespace WHERE nspname IN (" + strings.Join(names, ", ") + ")),\n"
 }
