@@ -209,8 +209,10 @@ CREATE TABLE api_key_index (
 );
 CREATE INDEX api_key_index_tenant_id_idx ON api_key_index (tenant_id);
 
--- The tenants' audit logs (see tenant.sql) are written here. Nobody but the owner may
--- call these: each is told which tenant's log it is to write.
+-- The tenants' audit logs (see tenant.sql) are written here, by functions that all
+-- tenants share: CREATE TRIGGER looks its function up by name among those of all
+-- schemas. Nobody but the owner may call them: each is told which tenant's log it is
+-- to write.
 
 -- audit_append adds an entry: its place in the chain, and whom the statement's message
 -- named as its origin; without one it is whoever is logged in.
@@ -239,7 +241,7 @@ END $$;
 -- audit_record adds an entry about a row that is not what it was. It is called when
 -- the transaction ends: the chain is locked then, and not while others wait for rows.
 -- An update that only empties personal columns is the first half of moving an address
--- from one row to another. arguments are those of audit_change in tenant.sql.
+-- from one row to another. arguments are those of audit_change.
 CREATE FUNCTION audit_record(schema_name text, operation text, before jsonb, after jsonb, arguments text[]) RETURNS void LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -279,7 +281,36 @@ BEGIN
     RETURN NULL;
 END $$;
 
-REVOKE ALL ON FUNCTION audit_append, audit_record, audit_tenant FROM PUBLIC;
+-- audit_change(kind, id column, personal columns, ignored columns, name column)
+-- records a change of a row: the triggers of the tenants' tables call it. It runs by
+-- its owner's rights, since a tenant's own role may not write the log. PostgreSQL
+-- compiles a trigger's function anew for each table that has it, and keeps that for as
+-- long as a connection lives; so there is one call in it.
+CREATE FUNCTION audit_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM public.audit_record(TG_TABLE_SCHEMA, TG_OP, to_jsonb(OLD), to_jsonb(NEW), TG_ARGV);
+    RETURN NULL;
+END $$;
+
+-- audit_guard keeps what is written. Entries that an anchor covers may be cut off.
+CREATE FUNCTION audit_guard() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    covered boolean := false;
+BEGIN
+    IF TG_OP = 'DELETE' AND TG_TABLE_NAME = 'audit_log' THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I.audit_anchors WHERE seq >= $1)', TG_TABLE_SCHEMA) INTO covered USING OLD.seq;
+    END IF;
+    IF NOT covered THEN
+        RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN OLD;
+END $$;
+
+-- Whoever may not call a function may not make a trigger of it either: a role that could
+-- would have the owner write into a temporary table of the role's own making.
+REVOKE ALL ON FUNCTION audit_append, audit_record, audit_tenant, audit_change, audit_guard FROM PUBLIC;
 
 CREATE CONSTRAINT TRIGGER tenants_audit_created AFTER INSERT ON tenants DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION audit_tenant();

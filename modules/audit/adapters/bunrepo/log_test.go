@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -13,6 +14,9 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/uptrace/bun"
 
 	"github.com/tenonhq/tenon/migrations"
 	"github.com/tenonhq/tenon/modules/audit"
@@ -20,6 +24,8 @@ import (
 	"github.com/tenonhq/tenon/modules/audit/audittest"
 	"github.com/tenonhq/tenon/platform/database"
 	"github.com/tenonhq/tenon/platform/database/databasetest"
+	"github.com/tenonhq/tenon/platform/localpg/localpgtest"
+	"github.com/tenonhq/tenon/platform/migrate"
 	"github.com/tenonhq/tenon/platform/origin"
 	"github.com/tenonhq/tenon/platform/tenant"
 )
@@ -241,14 +247,168 @@ func TestNobodyChangesWhatIsRecorded(t *testing.T) {
 	f := newFixture(t)
 	f.do(t, f.ctx, `INSERT INTO users (id, role) VALUES ('user_1', 'member')`)
 	f.do(t, f.ctx, `INSERT INTO audit_anchors (seq, hash, cut_at, public_key, signature) VALUES (0, '', now(), '', '')`)
-	for _, sql := range []string{
-		`UPDATE audit_log SET actor = 'somebody else'`, `DELETE FROM audit_log`, `TRUNCATE audit_log`,
-		`UPDATE audit_anchors SET seq = 7`, `DELETE FROM audit_anchors`, `TRUNCATE audit_anchors`,
+	f.refuses(t, "audit_log", "audit_anchors")
+	f.asRole(t)
+	f.refuses(t, "audit_log", "audit_anchors")
+}
+
+// asRole has the tenant's statements run by a role of its own, from here on.
+func (f fixture) asRole(t *testing.T) {
+	t.Helper()
+	schema, _ := tenant.FromContext(f.ctx)
+	databasetest.GiveRole(t, f.db, schema)
+	f.db.UseRoles(true)
+}
+
+// refuses fails unless everybody is refused to change what is in the tables.
+func (f fixture) refuses(t *testing.T, tables ...string) {
+	t.Helper()
+	for _, table := range tables {
+		for _, sql := range []string{"UPDATE " + table + " SET seq = 7", "DELETE FROM " + table, "TRUNCATE " + table} {
+			for whose, handle := range map[string]bun.IDB{"owner": f.db.Owner(), "tenant": f.db.Tenants()} {
+				if _, err := handle.ExecContext(f.ctx, sql); database.SQLState(err) != "42501" {
+					t.Errorf("%s, as the %s: %v", sql, whose, err)
+				}
+			}
+		}
+	}
+}
+
+// A function that runs by its owner's rights, told by a trigger where to write, would
+// write into whatever table whoever made the trigger has made too.
+func TestATenantsRoleCannotUseTheLogsFunctions(t *testing.T) {
+	t.Parallel()
+	url := localpgtest.NewDatabase(t)
+	db := databasetest.Open(t, url)
+	if _, err := db.Registry().ExecContext(t.Context(), migrations.PublicSchema); err != nil {
+		t.Fatal(err)
+	}
+	schema := newTenant(t, db)
+	databasetest.GiveRole(t, db, schema)
+	conn, err := pgx.Connect(t.Context(), url) // past the connector, which refuses some of it by itself
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	role := database.RoleName(conn.Config().Database, schema)
+	if _, err := conn.Exec(t.Context(), `SET ROLE "`+role+`"; SET search_path TO `+schema.String()+`; CREATE TEMP TABLE mine (id text)`); err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range []string{
+		`SELECT public.audit_change()`, `SELECT public.audit_guard()`, `SELECT public.audit_tenant()`,
+		`SELECT public.audit_append('x', 'x', 'x', 'x', '{}')`, `SELECT public.audit_record('x', 'INSERT', '{}', '{}', '{}')`,
+		`CREATE TRIGGER mine AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION public.audit_change('x', 'id', '', '', '')`,
+		`CREATE TRIGGER mine AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION public.audit_change('x', 'id', '', '', '')`,
+		`CREATE TRIGGER mine BEFORE DELETE ON mine FOR EACH ROW EXECUTE FUNCTION public.audit_guard()`,
 	} {
-		if _, err := f.db.Owner().ExecContext(f.ctx, sql); database.SQLState(err) != "42501" {
+		_, err := conn.Exec(t.Context(), call)
+		if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != "42501" {
+			t.Errorf("%s: %v", call, err)
+		}
+	}
+}
+
+// TestTheLogOutlivesTheMoveOfItsFunctions takes a tenant back to the version whose
+// schemas had the functions that are in public now, and up again, while somebody writes.
+func TestTheLogOutlivesTheMoveOfItsFunctions(t *testing.T) {
+	t.Parallel()
+	db := databasetest.New(t)
+	public, err := migrate.Load(migrations.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	perTenant, err := migrate.Load(migrations.Tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := migrate.New(db, public, perTenant, migrate.WithRoles(migrate.RolesOn), migrate.WithReadOnly(migrations.ReadOnly...))
+	if _, err := engine.Up(t.Context(), migrate.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	schema := tenant.MustParse("tenant_acme")
+	err = db.InSystemTx(t.Context(), func(ctx context.Context) error {
+		if _, err := db.Registry().ExecContext(ctx, `INSERT INTO tenants (id, name, slug, schema_name) VALUES ('org', 'Acme', 'acme', 'tenant_acme')`); err != nil {
+			return err
+		}
+		return engine.Provision(ctx, schema)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.UseRoles(true)
+	f := fixture{db, bunrepo.NewLog(db), tenant.NewContext(t.Context(), schema)}
+	change := func(sql string, args ...any) {
+		if _, err := db.Tenants().ExecContext(f.ctx, sql, args...); err != nil {
 			t.Errorf("%s: %v", sql, err)
 		}
 	}
+	change(`INSERT INTO users (id, role) VALUES ('user_1', 'member')`)
+
+	stop, written := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		for ; ; n++ {
+			select {
+			case <-stop:
+				written <- n
+				return
+			default:
+				change(`UPDATE users SET last_name = ? WHERE id = 'user_1'`, fmt.Sprint(n+1))
+			}
+		}
+	}()
+	const before = "20261126192714"
+	migrated := func(result migrate.Result, err error) {
+		t.Helper()
+		if err != nil || result.Migrated != 1 || len(result.Failures) > 0 {
+			t.Errorf("%+v, %v", result, err)
+		}
+	}
+	for _, stage := range []struct {
+		name string
+		move func()
+		own  int
+	}{
+		{"new", func() {}, 0},
+		{"back", func() {
+			migrated(engine.Down(t.Context(), migrate.DownOptions{To: before, Options: migrate.Options{Only: []string{"acme"}}}))
+		}, 2},
+		{"migrated", func() { migrated(engine.Up(t.Context(), migrate.Options{})) }, 0},
+	} {
+		stage.move()
+		change(`INSERT INTO users (id, role) VALUES (?, 'member')`, stage.name)
+		var own int
+		err := db.Owner().NewRaw(`SELECT count(*) FROM pg_proc WHERE pronamespace = current_schema()::regnamespace`).Scan(f.ctx, &own)
+		if err != nil || own != stage.own {
+			t.Errorf("%s: %d functions, %v", stage.name, own, err)
+		}
+		f.refuses(t, "audit_log")
+		if wrong, _, err := engine.Drift(t.Context(), migrate.Options{}); err != nil || len(wrong) > 0 {
+			t.Errorf("%s: %+v, %v", stage.name, wrong, err)
+		}
+	}
+	close(stop)
+	updates := <-written
+	for _, m := range public.Migrations() {
+		if !strings.Contains(m.File, "audit_triggers_call_public") {
+			continue
+		}
+		if _, err := db.Registry().ExecContext(t.Context(), strings.Join(m.Reverse, ";\n")); database.SQLState(err) != "2BP01" {
+			t.Errorf("public is taken back while a tenant's triggers call it: %v", err)
+		}
+	}
+	same(t, f.problems(t, nil), []string(nil))
+	var entries int
+	err = db.Tenants().NewRaw(`SELECT count(*) FROM audit_log WHERE action = 'member.updated'`).Scan(f.ctx, &entries)
+	if err != nil || entries != updates || updates == 0 {
+		t.Errorf("%d updates and %d entries of them, %v", updates, entries, err)
+	}
+	var created []string
+	err = db.Tenants().NewRaw(`SELECT subject FROM audit_log WHERE action = 'member.created' ORDER BY seq`).Scan(f.ctx, &created)
+	if err != nil {
+		t.Error(err)
+	}
+	same(t, created, []string{"user_1", "new", "back", "migrated"})
 }
 
 // Whoever owns the tables can switch the triggers off.
@@ -320,8 +480,8 @@ func TestEveryTableIsAudited(t *testing.T) {
 	var without []string
 	err := f.db.Tenants().NewRaw(`SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND c.relname NOT IN ('audit_log', 'audit_anchors', '_migrations') AND NOT EXISTS (
-			SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-			WHERE t.tgrelid = c.oid AND p.proname = 'audit_change' AND t.tgenabled = 'O' AND t.tgtype & 28 = 28 AND t.tginitdeferred)
+			SELECT FROM pg_trigger t
+			WHERE t.tgrelid = c.oid AND t.tgfoid = 'public.audit_change'::regproc AND t.tgenabled = 'O' AND t.tgtype & 28 = 28 AND t.tginitdeferred)
 		ORDER BY 1`).Scan(f.ctx, &without)
 	if err != nil || len(without) > 0 {
 		t.Errorf("without a trigger for INSERT, UPDATE and DELETE: %q, %v", without, err)
