@@ -1,12 +1,14 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/modules/identity/adapters/clerk"
+	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/httpserver"
 	"github.com/tenonhq/tenon/platform/web"
@@ -53,6 +55,32 @@ func (p *SettingsPages) Mount(r chi.Router) {
 type enteredSettings struct {
 	name, slug     string
 	projectsPublic bool
+	// version is the state that the form was filled with.
+	version string
+	// isConflict is whether the settings are in another state by now.
+	isConflict bool
+}
+
+// versions are the states that the form may overwrite; nil is any, for one that does
+// not say.
+func (e enteredSettings) versions() []string {
+	if e.version == "" {
+		return nil
+	}
+	return []string{e.version}
+}
+
+// stored returns the form of the settings as they are.
+func (p *SettingsPages) stored(t tenancy.Tenant) enteredSettings {
+	return enteredSettings{name: t.Name, slug: t.Slug.String(), projectsPublic: t.ProjectsPublic, version: p.settings.Version(t)}
+}
+
+// beginning says how a tenant's new projects are.
+func beginning(t tenancy.Tenant) string {
+	if t.ProjectsPublic {
+		return "public"
+	}
+	return "private"
 }
 
 // hasProfile reports whether there is a page of the provider's about the
@@ -75,18 +103,29 @@ func imageText(url string, hasProfile bool) string {
 }
 
 func (p *SettingsPages) show(w http.ResponseWriter, r *http.Request, access identity.Access) error {
-	entered := enteredSettings{name: access.Tenant.Name, slug: access.Tenant.Slug.String(), projectsPublic: access.Tenant.ProjectsPublic}
-	return web.Render(w, r, http.StatusOK, "Settings", settingsPage(access, entered, p.hasProfile(), nil))
+	return web.Render(w, r, http.StatusOK, "Settings", settingsPage(access, p.stored(access.Tenant), p.hasProfile(), nil))
 }
 
 func (p *SettingsPages) change(w http.ResponseWriter, r *http.Request, access identity.Access) error {
 	if err := httpserver.ParseForm(r); err != nil {
 		return err
 	}
-	entered := enteredSettings{name: r.PostForm.Get("name"), slug: r.PostForm.Get("slug"), projectsPublic: r.PostForm.Get("projects_public") != ""}
-	changed, err := p.settings.Change(r.Context(), access, nil, identity.SettingsChange{
+	entered := enteredSettings{
+		name: r.PostForm.Get("name"), slug: r.PostForm.Get("slug"), projectsPublic: r.PostForm.Get("projects_public") != "", version: r.PostForm.Get("version"),
+	}
+	changed, err := p.settings.Change(r.Context(), access, entered.versions(), identity.SettingsChange{
 		Name: &entered.name, Slug: &entered.slug, ProjectsPublic: &entered.projectsPublic,
 	})
+	if errors.Is(err, identity.ErrSettingsChanged) {
+		stored := p.stored(access.Tenant)
+		if entered.version = stored.version; entered == stored { // the other person had the same idea
+			changed, err = access.Tenant, nil
+		} else {
+			entered.isConflict = true
+			w.Header().Set("HX-Retarget", "#main") // whatever the status
+			return web.Render(w, r, http.StatusConflict, "Settings", settingsPage(access, entered, p.hasProfile(), nil))
+		}
+	}
 	if status, shown := refused(w, r, err); shown != nil {
 		return web.Render(w, r, status, "Settings", settingsPage(access, entered, p.hasProfile(), shown))
 	}

@@ -36,6 +36,38 @@ func TestSettingsPage(t *testing.T) {
 	contains(t, expect(t, s.send(ada, "GET", "/acme-sons/settings", nil), 200, ""), `value="Acme Sons"`, `value="acme-sons"`)
 }
 
+// TestSettingsThatSomebodyElseChanged are not overwritten by a form that was filled in
+// before: who sent it sees both, and decides.
+func TestSettingsThatSomebodyElseChanged(t *testing.T) {
+	t.Parallel()
+	s := newStaff(t)
+	version := func(page string) string {
+		return regexp.MustCompile(`name="version" value="([^"]*)"`).FindStringSubmatch(page)[1]
+	}
+	filled := version(expect(t, s.send(ada, "GET", "/acme/settings", nil), 200, ""))
+	theirs := url.Values{"version": {filled}, "name": {"Acme <Sons>"}, "slug": {"acme-sons"}}
+	expect(t, s.send(ada, "POST", "/acme/settings", theirs), 303, "/acme-sons/settings")
+
+	mine := url.Values{"version": {filled}, "name": {"Acme"}, "slug": {"acme"}, "projects_public": {"on"}}
+	answer := s.send(ada, "POST", "/acme-sons/settings", mine)
+	page := expect(t, answer, 409, "")
+	contains(t, page, "in the meantime", "Acme &lt;Sons&gt;", "/acme-sons", `value="Acme"`, `value="acme"`)
+	if answer.Header().Get("HX-Retarget") != "#main" {
+		t.Errorf("htmx does not show it: %v", answer.Header())
+	}
+	found, err := s.Tenants.Get(t.Context(), "org_acme")
+	if err != nil || found.Name != "Acme <Sons>" || found.Slug.String() != "acme-sons" || found.ProjectsPublic {
+		t.Errorf("the tenant is %+v, %v", found, err)
+	}
+	mine.Set("version", version(page))
+	expect(t, s.send(ada, "POST", "/acme-sons/settings", mine), 303, "/acme/settings")
+	// What is so already is no conflict.
+	mine.Set("version", filled)
+	expect(t, s.send(ada, "POST", "/acme/settings", mine), 303, "/acme/settings")
+	mine.Set("name", "")
+	contains(t, expect(t, s.send(ada, "POST", "/acme/settings", mine), 422, ""), `name="version" value="`+filled+`"`)
+}
+
 // TestImageOfAnOrganization is shown where it is set and on every page, or initials
 // instead.
 func TestImageOfAnOrganization(t *testing.T) {
