@@ -307,11 +307,12 @@ func listenBoth(port string) ([]net.Listener, error) {
 	}
 }
 
-// publicHost is the host that was asked for with the port that it became.
+// publicHost is the host that was asked for with the port that it became, as browsers
+// spell it.
 func publicHost(addr string, listener net.Listener) string {
 	host, _, _ := net.SplitHostPort(addr)                     // checked by listenLoopback
 	_, port, _ := net.SplitHostPort(listener.Addr().String()) // made by net
-	return net.JoinHostPort(host, port)
+	return strings.TrimSuffix(net.JoinHostPort(host, port), ":80")
 }
 
 // announce says that everything runs.

@@ -184,6 +184,7 @@ func Load(environ []string) (Config, error) {
 	if c.DatabaseDirectURL == "" {
 		c.DatabaseDirectURL = c.DatabaseURL
 	}
+	c.PublicURL.Host = browserHost(c.PublicURL)
 	if len(c.ClerkAuthorizedParties) == 0 {
 		c.ClerkAuthorizedParties = Origins{origin(c.PublicURL)}
 	}
@@ -244,7 +245,17 @@ func parseOrigins(text string) (Origins, error) {
 	return origins, nil
 }
 
-func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
+func origin(u *url.URL) string { return u.Scheme + "://" + browserHost(u) }
+
+// browserHost is u's host as browsers spell it in an origin: without the port that its
+// scheme has anyway.
+func browserHost(u *url.URL) string {
+	switch port := u.Port(); {
+	case port == "", u.Scheme == "https" && port == "443", u.Scheme == "http" && port == "80":
+		return strings.TrimSuffix(u.Host, ":"+port)
+	}
+	return u.Host
+}
 
 // rules are what a well-formed value must fulfil besides.
 var rules = []struct {

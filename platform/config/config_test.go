@@ -61,6 +61,31 @@ func TestLoadDefaults(t *testing.T) {
 	}
 }
 
+// TestOriginsAreSpelledAsBrowsersDo, who leave out the port of a scheme: to the letter,
+// nobody's session would be good at another spelling.
+func TestOriginsAreSpelledAsBrowsersDo(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"https://app.example.com:443/": "https://app.example.com",
+		"https://app.example.com:":     "https://app.example.com",
+		"http://localhost:80":          "http://localhost",
+		"http://localhost:443":         "http://localhost:443",
+		"https://[2001:db8::1]:443":    "https://[2001:db8::1]",
+		"https://[2001:db8::1]:8443":   "https://[2001:db8::1]:8443",
+	} {
+		c, err := config.Load(environ("PUBLIC_URL=" + url))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.PublicURL.String() != want || fmt.Sprint(c.ClerkAuthorizedParties) != "["+want+"]" {
+			t.Errorf("%s: public %s, parties %s", url, c.PublicURL, c.ClerkAuthorizedParties)
+		}
+		if c, err = config.Load(environ("CLERK_AUTHORIZED_PARTIES=" + url)); err != nil || fmt.Sprint(c.ClerkAuthorizedParties) != "["+want+"]" {
+			t.Errorf("%s: parties %s, %v", url, c.ClerkAuthorizedParties, err)
+		}
+	}
+}
+
 func TestLoadOverrides(t *testing.T) {
 	t.Parallel()
 	c, err := config.Load(environ(
