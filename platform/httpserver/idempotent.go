@@ -128,7 +128,7 @@ func keyedRequest(r *http.Request, caller Caller, key string) (idempotency.Reque
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	hash := sha256.New()
 	// Each part with its length, so that no two requests read the same.
-	for _, part := range []string{r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Get("Content-Type"), string(body)} {
+	for _, part := range []string{r.Method, pathWithoutSlug(r), r.URL.RawQuery, r.Header.Get("Content-Type"), string(body)} {
 		hash.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 		hash.Write([]byte(part))
 	}

@@ -4,7 +4,7 @@ import "net/url"
 
 // TenantAPIPath returns the address of something of a tenant's in the API. A slug has
 // no character that a path would have to escape.
-func TenantAPIPath(slug, path string) string { return apiPrefix + "/tenants/" + slug + path }
+func TenantAPIPath(slug, path string) string { return tenantsAPI + slug + path }
 
 // PageLinks returns the Link header (RFC 8288) of a page of the list at path: where its
 // first page is, and its next one, which is at next by the parameter called cursor; ""

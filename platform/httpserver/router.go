@@ -113,7 +113,8 @@ const (
 const (
 	apiPrefix       = "/api"
 	tenantPrefix    = "/{" + TenantParam + "}"
-	tenantAPIPrefix = apiPrefix + "/tenants" + tenantPrefix
+	tenantsAPI      = apiPrefix + "/tenants/"
+	tenantAPIPrefix = tenantsAPI + "{" + TenantParam + "}"
 	openAPIPath     = apiPrefix + "/openapi.json"
 )
 

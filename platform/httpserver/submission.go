@@ -87,7 +87,7 @@ func submissionOf(r *http.Request, caller Caller) (request idempotency.Request, 
 	// A browser and htmx send the same fields in ways of their own.
 	return idempotency.Request{
 		Tenant: caller.Tenant, Account: caller.sender(), Key: submissionField + ":" + name,
-		Fingerprint: sha256.Sum256([]byte(r.URL.EscapedPath() + "?" + r.URL.RawQuery + "\n" + form.Encode())),
+		Fingerprint: sha256.Sum256([]byte(pathWithoutSlug(r) + "?" + r.URL.RawQuery + "\n" + form.Encode())),
 	}, true
 }
 

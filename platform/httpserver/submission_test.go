@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-chi/chi/v5"
 
 	"github.com/tenonhq/tenon/platform/fault"
@@ -191,6 +192,62 @@ func (s *abandonedStore) Begin(ctx context.Context, r idempotency.Request, hold 
 		return "", nil, ctx.Err()
 	}
 	return claim, answer, err
+}
+
+// TestARenameInBetween makes no other request of one that is sent again: its tenant is
+// the same, and where it was leads to where it is.
+func TestARenameInBetween(t *testing.T) {
+	t.Parallel()
+	var runs atomic.Int64
+	e := newEdge(t, func(config *httpserver.Config) {
+		config.Tenant = func(next http.Handler) http.Handler { return next }
+		config.Caller = func(context.Context) httpserver.Caller { return httpserver.Caller{Account: "ada", Tenant: "org_acme"} }
+		config.Idempotency = idempotency.NewMemory()
+	},
+		httpserver.Mount{Surface: httpserver.TenantPages, Routes: func(r chi.Router) {
+			r.Post("/{what}", func(w http.ResponseWriter, r *http.Request) {
+				runs.Add(1)
+				http.Redirect(w, r, "/acme/done", http.StatusSeeOther)
+			})
+		}},
+		httpserver.Mount{Surface: httpserver.TenantAPI, Operations: func(api huma.API) {
+			type input struct {
+				What string `path:"what"`
+				Body struct{ Name string }
+			}
+			httpserver.Register(api, huma.Operation{OperationID: "make", Method: http.MethodPost, Path: "/{what}"},
+				func(context.Context, *input) (*thingOutput, error) {
+					runs.Add(1)
+					return &thingOutput{Body: thing{Name: "done"}}, nil
+				})
+		}})
+	send := func(path string) int {
+		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(`{"Name":"x"}`))
+		r.Header.Set("Content-Type", "application/json")
+		if !strings.HasPrefix(path, "/api/") {
+			r = httptest.NewRequest(http.MethodPost, path, strings.NewReader("submission=s1"))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		r.Header.Set("Idempotency-Key", "k1")
+		r.Header.Set("X-As", "ada")
+		return e.send(r).Code
+	}
+	for _, test := range []struct {
+		path         string
+		status, runs int64
+	}{
+		{"/acme/things", 303, 1},
+		{"/acme/things", 303, 1},
+		{"/acme-two/things", 303, 1},
+		{"/acme-two/acme", 303, 2},
+		{"/api/tenants/acme/things", 200, 3},
+		{"/api/tenants/acme-two/things", 200, 3},
+		{"/api/tenants/acme-two/acme", 422, 3},
+	} {
+		if status := send(test.path); int64(status) != test.status || runs.Load() != test.runs {
+			t.Errorf("%s: %d after %d runs, want %d after %d", test.path, status, runs.Load(), test.status, test.runs)
+		}
+	}
 }
 
 // TestAFormsBodyIsItsHandlers who says what is wrong with it.

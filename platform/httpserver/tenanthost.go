@@ -189,6 +189,23 @@ func escapedPath(r *http.Request) string {
 	return r.URL.Path
 }
 
+// pathWithoutSlug is r's path with the tenant's slug left open: it is one and the same
+// address of a tenant that is known otherwise, whatever it is called at the moment.
+func pathWithoutSlug(r *http.Request) string {
+	path, slug := r.URL.EscapedPath(), chi.URLParam(r, TenantParam)
+	before := "/"
+	switch at, _ := siteOf(r.Context()); {
+	case isAPI(path):
+		before = tenantsAPI
+	case at != "": // the host has it
+		return path
+	}
+	if after, ok := strings.CutPrefix(path, before+slug); ok && slug != "" {
+		return before + "{" + TenantParam + "}" + after
+	}
+	return path
+}
+
 // fromTenantHost is r's address with the way back to this host in it.
 func (rt *Router) fromTenantHost(r *http.Request) string {
 	address := url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
