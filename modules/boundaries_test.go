@@ -89,7 +89,7 @@ var rules = []struct {
 				return false
 			}
 			if folder := i.ours(); folder != "" {
-				return !isModuleRoot(folder) && folder != "platform/fault" && folder != "platform/tenant" && folder != "platform/origin"
+				return !isModuleRoot(folder) && folder != "platform/fault" && folder != "platform/tenant" && folder != "platform/origin" && folder != "platform/parallel"
 			}
 			if i.isStandard() {
 				return i.isOf("net", "database", "html", "os", "syscall") && i.path != "net/mail"
@@ -195,6 +195,11 @@ var rules = []struct {
 		name:    "huma stays in REST adapters, what mounts them and the edge",
 		broken:  only([]string{"github.com/danielgtaylor/huma/v2"}, "platform/httpserver", "modules/*/adapters/rest", "modules/*/*fx", "modules/projects/projectstest", "cmd/tenon"),
 		planted: []importOf{{folder: "modules/projects/adapters/web", path: "github.com/danielgtaylor/huma/v2"}},
+	},
+	{
+		name:    "requests do several things at once by platform/parallel, which hands panics on",
+		broken:  only([]string{"golang.org/x/sync/errgroup"}, "platform/parallel", "platform/migrate", "cmd/tenon"),
+		planted: []importOf{{folder: "modules/projects/adapters/web", path: "golang.org/x/sync/errgroup"}},
 	},
 	{
 		name: "the in-memory adapters need no database",

@@ -233,7 +233,7 @@ func newDatabase(lifecycle fx.Lifecycle, c config.Config, metrics *telemetry.Met
 		return nil, err
 	}
 	lifecycle.Append(fx.StopHook(db.Close))
-	changes := background.New(func(ctx context.Context) { db.Changes().Run(ctx, string(c.DatabaseDirectURL), logger) })
+	changes := background.New(logger, func(ctx context.Context) { db.Changes().Run(ctx, string(c.DatabaseDirectURL), logger) })
 	lifecycle.Append(fx.StartStopHook(changes.Start, changes.Stop))
 	return db, nil
 }
@@ -266,7 +266,7 @@ func newReadiness(db *database.DB, engine *migrate.Engine, roles *tenantRoles) *
 // expired ones for as long as the application runs.
 func newIdempotencyStore(lifecycle fx.Lifecycle, db *database.DB, logger *slog.Logger) *idempotency.Store {
 	store := idempotency.NewStore(db)
-	sweeper := background.New(func(ctx context.Context) { store.RunSweeper(ctx, logger) })
+	sweeper := background.New(logger, func(ctx context.Context) { store.RunSweeper(ctx, logger) })
 	lifecycle.Append(fx.StartStopHook(sweeper.Start, sweeper.Stop))
 	return store
 }

@@ -48,7 +48,7 @@ func newTenantRoles(lifecycle fx.Lifecycle, c config.Config, db *database.DB, en
 	r := &tenantRoles{mode: migrate.Roles(c.TenantRoles), db: db, engine: engine, logger: logger}
 	// No statement runs with more rights for want of an answer.
 	db.UseRoles(r.mode == migrate.RolesOn)
-	task := background.New(r.run)
+	task := background.New(logger, r.run)
 	lifecycle.Append(fx.StartStopHook(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, rolesFirst)
 		defer cancel()

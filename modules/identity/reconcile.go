@@ -11,6 +11,7 @@ import (
 
 	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/parallel"
 )
 
 // DriftKind is a way in which what is known here is not what the provider says.
@@ -241,25 +242,9 @@ func (w *walk) all(ctx context.Context) error {
 
 // batch reconciles some organizations, several at once. The first error ends it.
 func (w *walk) batch(ctx context.Context, there map[string]Organization, ids []string) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	next := make(chan string)
-	var group sync.WaitGroup
-	for range min(reconcileParallel, len(ids)) {
-		group.Go(func() {
-			for id := range next {
-				if err := w.organization(ctx, there[id], false); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
-	for _, id := range ids {
-		next <- id // after an error each fails at once
-	}
-	close(next)
-	group.Wait()
-	return context.Cause(ctx)
+	return parallel.Each(ctx, reconcileParallel, ids, func(ctx context.Context, id string) error {
+		return w.organization(ctx, there[id], false)
+	})
 }
 
 // tooMany reports whether so many of those known are missing at the provider

@@ -2,9 +2,7 @@ package identity
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/tenonhq/tenon/platform/fault"
@@ -99,7 +97,8 @@ func (w *Worker) Drain(ctx context.Context) (done int, err error) {
 // step tries the next event. attempted is false when none is due.
 func (w *Worker) step(ctx context.Context) (attempted, ok bool, err error) {
 	var event InboxEvent
-	err = recovered(func() error {
+	// One event that panics must not stop all others, again after every start.
+	err = fault.Recovered(func() error {
 		return w.tx.InSystemTx(ctx, func(ctx context.Context) error {
 			var err error
 			if event, attempted, err = w.inbox.Next(ctx, w.now()); err != nil || !attempted {
@@ -131,17 +130,6 @@ func (w *Worker) apply(ctx context.Context, event InboxEvent) error {
 		return err
 	}
 	return w.inbox.Finish(ctx, event.ID, state)
-}
-
-// recovered makes a panic of fn an error: one event must not stop all others,
-// again after every start.
-func recovered(fn func() error) (err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = fmt.Errorf("panic: %v\n%s", value, debug.Stack())
-		}
-	}()
-	return fn()
 }
 
 // fail records a failed attempt.

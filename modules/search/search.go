@@ -1,14 +1,13 @@
 package search
 
 import (
-	"cmp"
 	"context"
 	"strings"
-	"sync"
 
 	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/modules/projects"
 	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/parallel"
 )
 
 // Limit is how many of a kind are found at most.
@@ -39,26 +38,25 @@ func NewService(projects *projects.Service, roster *identity.Roster) *Service {
 func (s *Service) Find(ctx context.Context, actor identity.Actor, text string) (Results, error) {
 	text = strings.TrimSpace(text)
 	var results Results
-	var inProjects, inMembers error
-	var both sync.WaitGroup
-	if s.projects.AuthorizeList(actor) == nil {
-		both.Go(func() {
-			var page projects.Page
-			page, inProjects = s.projects.List(ctx, actor, projects.Listing{
-				Filter: projects.Filter{Search: text}, Order: projects.RecentlyChangedFirst, Limit: Limit,
-			})
-			results.Projects = page.Projects
+	mayProjects, mayMembers := s.projects.AuthorizeList(actor) == nil, s.roster.AuthorizeView(actor) == nil
+	err := parallel.Do(ctx, func(ctx context.Context) error {
+		if !mayProjects {
+			return nil
+		}
+		page, err := s.projects.List(ctx, actor, projects.Listing{
+			Filter: projects.Filter{Search: text}, Order: projects.RecentlyChangedFirst, Limit: Limit,
 		})
-	}
-	if text != "" && s.roster.AuthorizeView(actor) == nil {
-		both.Go(func() {
-			var page identity.MemberPage
-			page, inMembers = s.roster.List(ctx, actor, identity.MemberListing{Search: text, Limit: Limit})
-			results.Members = page.Members
-		})
-	}
-	both.Wait()
-	if err := cmp.Or(inProjects, inMembers); err != nil {
+		results.Projects = page.Projects
+		return err
+	}, func(ctx context.Context) error {
+		if text == "" || !mayMembers {
+			return nil
+		}
+		page, err := s.roster.List(ctx, actor, identity.MemberListing{Search: text, Limit: Limit})
+		results.Members = page.Members
+		return err
+	})
+	if err != nil {
 		return Results{}, fault.Wrap("search", err)
 	}
 	return results, nil

@@ -70,8 +70,8 @@ func (e *ErrorWriter) log(ctx context.Context, err error) answer {
 		slog.Int("status", a.problem.Status),
 		slog.String("error", err.Error()),
 	}
-	if panicked, ok := errors.AsType[*panicError](err); ok {
-		attrs = append(attrs, slog.String("stack", string(panicked.stack)))
+	if panicked, ok := errors.AsType[*fault.Panic](err); ok {
+		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
 	}
 	if state := stateFrom(ctx); state != nil {
 		attrs = append(attrs, state.annotations()...)

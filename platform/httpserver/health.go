@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/tenonhq/tenon/platform/fault"
 )
 
 const (
@@ -92,13 +93,8 @@ func (rd *Readiness) check(ctx context.Context, logger *slog.Logger) []string {
 }
 
 // run makes a panic the check's failure instead of the process's end.
-func run(ctx context.Context, check Check) (err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = &panicError{value: value, stack: debug.Stack()}
-		}
-	}()
-	return check.Run(ctx)
+func run(ctx context.Context, check Check) error {
+	return fault.Recovered(func() error { return check.Run(ctx) })
 }
 
 // readyAnswer is the body of /readyz.

@@ -5,14 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -190,14 +188,6 @@ func (rt *Router) observe(r *http.Request, route string, status int, took time.D
 	}
 }
 
-// panicError is a panic on its way to the log.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
-
 // recoverPanic makes a panic cost its own request only. http.ErrAbortHandler
 // is how a handler asks net/http to cut the connection, so it passes.
 func (rt *Router) recoverPanic(next http.Handler) http.Handler {
@@ -210,7 +200,7 @@ func (rt *Router) recoverPanic(next http.Handler) http.Handler {
 			if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(http.ErrAbortHandler)
 			}
-			rt.errors.Write(w, r, fault.New(fault.Internal, "").WithCause(&panicError{value: value, stack: debug.Stack()}))
+			rt.errors.Write(w, r, fault.New(fault.Internal, "").WithCause(fault.PanicOf(value)))
 		}()
 		next.ServeHTTP(w, r)
 	})

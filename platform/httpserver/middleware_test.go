@@ -21,6 +21,7 @@ import (
 
 	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/httpserver"
+	"github.com/tenonhq/tenon/platform/parallel"
 )
 
 // pages are routes at every surface but the tenant's operations.
@@ -349,10 +350,15 @@ func TestPanics(t *testing.T) {
 			_, _ = io.WriteString(w, "half a page")
 			panic("lost " + secret)
 		})
+		r.Get("/api/parallel", func(_ http.ResponseWriter, r *http.Request) {
+			_ = parallel.Do(r.Context(), func(context.Context) error { panic("lost " + secret) })
+		})
 		r.Get("/abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	}})
-	if w := e.get("/api/early"); w.Code != 500 || problemIn(t, w).Detail != "" || strings.Contains(w.Body.String(), secret) {
-		t.Errorf("%d %s", w.Code, w.Body)
+	for _, path := range []string{"/api/early", "/api/parallel"} {
+		if w := e.get(path); w.Code != 500 || problemIn(t, w).Detail != "" || strings.Contains(w.Body.String(), secret) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
 	}
 	w := e.get("/early")
 	if w.Code != 500 || !strings.HasPrefix(w.Body.String(), "page: ") || w.Header().Get("Content-Length") == "7" || w.Header().Get("ETag") != "" {
@@ -369,16 +375,16 @@ func TestPanics(t *testing.T) {
 		}()
 	}
 	failed := e.log.lines(t, "request failed")
-	if len(failed) != 3 {
-		t.Fatalf("%d lines for three panics: %s", len(failed), e.log)
+	if len(failed) != 4 {
+		t.Fatalf("%d lines for four panics: %s", len(failed), e.log)
 	}
 	for _, line := range failed {
 		if !strings.Contains(line["stack"].(string), "middleware_test.go") || !strings.Contains(line["error"].(string), secret) {
 			t.Errorf("the log does not tell what happened: %v", line)
 		}
 	}
-	if requests := e.log.lines(t, "request"); len(requests) != 4 {
-		t.Errorf("%d requests in the access log, want 4", len(requests))
+	if requests := e.log.lines(t, "request"); len(requests) != 5 {
+		t.Errorf("%d requests in the access log, want 5", len(requests))
 	}
 }
 

@@ -86,7 +86,7 @@ func (e *Engine) batches(ctx context.Context, workers, size int, only []string, 
 			return database.Classify(err)
 		}
 		after = batch[len(batch)-1].name
-		group.Go(func() error { return work(ctx, batch) })
+		group.Go(func() error { return fault.Recovered(func() error { return work(ctx, batch) }) })
 	}
 }
 

@@ -494,8 +494,14 @@ func (w *worker) wave(ctx context.Context, wave int) error {
 				return nil
 			}
 			group.Go(func() error {
-				if w.cause(ctx) == nil { // it may have come while this one waited for its turn
-					w.tenant(ctx, wave, member)
+				err := fault.Recovered(func() error {
+					if w.cause(ctx) == nil { // it may have come while this one waited for its turn
+						w.tenant(ctx, wave, member)
+					}
+					return nil
+				})
+				if err != nil {
+					w.stop(err)
 				}
 				return nil
 			})

@@ -51,7 +51,7 @@ func runRetention(lifecycle fx.Lifecycle, c config.Config, log audit.Log, tenant
 	if err != nil {
 		return err
 	}
-	task := background.New(audit.NewRetention(audit.NewCutter(log, key, trusted...), tenants, c.AuditRetention, logger).Run)
+	task := background.New(logger, audit.NewRetention(audit.NewCutter(log, key, trusted...), tenants, c.AuditRetention, logger).Run)
 	lifecycle.Append(fx.StartStopHook(task.Start, task.Stop))
 	return nil
 }

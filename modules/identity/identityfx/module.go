@@ -152,8 +152,8 @@ func newBacklogProbe(events *identity.Events) telemetry.Probe {
 }
 
 // runWorker runs the worker for as long as the application does.
-func runWorker(lifecycle fx.Lifecycle, worker *identity.Worker) {
-	task := background.New(worker.Run)
+func runWorker(lifecycle fx.Lifecycle, worker *identity.Worker, logger *slog.Logger) {
+	task := background.New(logger, worker.Run)
 	lifecycle.Append(fx.StartStopHook(task.Start, task.Stop))
 }
 
@@ -165,7 +165,7 @@ func runNightly(lifecycle fx.Lifecycle, c config.Config, backend clerksdk.Backen
 	}
 	provider := clerk.NewProvider(clerk.Pace(backend, clerk.DefaultRate))
 	reconciler := identity.NewReconciler(directory, provider, sync, ledger, rand.Text(), logger)
-	task := background.New(identity.NewNightly(reconciler, ledger, c.ReconcileHour, logger).Run)
+	task := background.New(logger, identity.NewNightly(reconciler, ledger, c.ReconcileHour, logger).Run)
 	lifecycle.Append(fx.StartStopHook(task.Start, task.Stop))
 }
 
@@ -178,8 +178,8 @@ func newEndedSessions(inbox identity.Inbox, logger *slog.Logger) *identity.Ended
 }
 
 // runEndedSessions keeps up with them for as long as the application runs.
-func runEndedSessions(lifecycle fx.Lifecycle, ended *identity.EndedSessions) {
-	task := background.New(ended.Run)
+func runEndedSessions(lifecycle fx.Lifecycle, ended *identity.EndedSessions, logger *slog.Logger) {
+	task := background.New(logger, ended.Run)
 	lifecycle.Append(fx.StartStopHook(task.Start, task.Stop))
 }
 

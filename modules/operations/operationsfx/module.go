@@ -22,8 +22,8 @@ var Module = fx.Module("operations",
 	fx.Provide(fx.Annotate(newPagesMount, fx.ResultTags(`group:"mounts"`))),
 )
 
-func newGroup(lifecycle fx.Lifecycle) *background.Group {
-	group := background.NewGroup()
+func newGroup(lifecycle fx.Lifecycle, logger *slog.Logger) *background.Group {
+	group := background.NewGroup(logger)
 	lifecycle.Append(fx.StopHook(group.Stop))
 	return group
 }

@@ -30,6 +30,6 @@ var Module = fx.Module("tenancy",
 
 // runPurger purges for as long as the application runs.
 func runPurger(lifecycle fx.Lifecycle, service *tenancy.Service, c config.Config, logger *slog.Logger) {
-	purger := background.New(tenancy.NewPurger(service, c.TenantPurgeAfter, logger).Run)
+	purger := background.New(logger, tenancy.NewPurger(service, c.TenantPurgeAfter, logger).Run)
 	lifecycle.Append(fx.StartStopHook(purger.Start, purger.Stop))
 }

@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tenonhq/tenon/modules/audit"
 	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/platform/fault"
 	"github.com/tenonhq/tenon/platform/httpserver"
 	"github.com/tenonhq/tenon/platform/origin"
+	"github.com/tenonhq/tenon/platform/parallel"
 	"github.com/tenonhq/tenon/platform/web"
 )
 
@@ -145,18 +145,16 @@ func (p *Pages) activity(w http.ResponseWriter, r *http.Request, access identity
 	listing.Limit = activityEntries
 	var page audit.Page
 	var days []audit.Day
-	group, ctx := errgroup.WithContext(r.Context())
-	group.Go(func() (err error) {
+	err = parallel.Do(r.Context(), func(ctx context.Context) (err error) {
 		page, err = p.service.List(ctx, access.Actor(), listing)
 		return err
-	})
-	if !query.isFiltered() {
-		group.Go(func() (err error) {
+	}, func(ctx context.Context) (err error) {
+		if !query.isFiltered() {
 			days, err = p.service.Activity(ctx, access.Actor(), activityDays)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	people, err := p.people(r.Context(), "", page.Entries...)

@@ -8,13 +8,12 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/a-h/templ"
 
 	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/modules/projects"
 	"github.com/tenonhq/tenon/platform/fault"
+	"github.com/tenonhq/tenon/platform/parallel"
 	"github.com/tenonhq/tenon/platform/web"
 )
 
@@ -137,23 +136,21 @@ func (p *Pages) list(w http.ResponseWriter, r *http.Request, access identity.Acc
 func (p *Pages) fillList(ctx context.Context, actor identity.Actor, view *listView, withMakers bool) error {
 	listing, invalid := view.query.listing(actor)
 	var makers []string
-	group, inGroup := errgroup.WithContext(ctx)
-	group.Go(func() error {
+	err := parallel.Do(ctx, func(ctx context.Context) error {
 		if invalid == nil {
-			view.page, invalid = p.service.List(inGroup, actor, listing)
+			view.page, invalid = p.service.List(ctx, actor, listing)
 		}
 		if fault.Is(invalid, fault.Invalid) {
 			return nil
 		}
 		return invalid
-	})
-	group.Go(func() (err error) {
+	}, func(ctx context.Context) (err error) {
 		if withMakers {
-			makers, err = p.service.Makers(inGroup, actor)
+			makers, err = p.service.Makers(ctx, actor)
 		}
 		return err
 	})
-	if err := group.Wait(); err != nil {
+	if err != nil {
 		return err
 	}
 	names, err := p.names(ctx, append(makersOf(view.page.Projects), makers...))
