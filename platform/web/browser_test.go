@@ -348,6 +348,30 @@ func TestInteraction(t *testing.T) {
 		browsertest.Eventually(t, ctx, fmt.Sprintf(`%s === %d`, width, wide))
 	})
 
+	step("how the page looks changes without a reload, whatever the session is like", func(t *testing.T) {
+		open(t, "/acme/form")
+		browsertest.Do(t, ctx, keys("#name", "Viking"))
+		// With ClerkJS every form is held until the session was asked after.
+		browsertest.Evaluate[chromedp.Void](t, ctx, `{
+			window.asked = 0;
+			window.Clerk = {loaded: true, session: {getToken: async () => { asked++; return "token"; }}};
+		}`)
+		kept := func(attribute string, is bool) {
+			t.Helper()
+			browsertest.Eventually(t, ctx, fmt.Sprintf(`fetch("/acme/dashboard").then(r => r.text()).then(html => window.kept = html.includes('%s') === %t) && window.kept`, attribute, is))
+			browsertest.Evaluate[chromedp.Void](t, ctx, `window.kept = false`)
+		}
+		for _, is := range []bool{true, false} {
+			browsertest.Do(t, ctx, click("[data-sidebar-control] button"))
+			kept(`data-sidebar="folded"`, is)
+			browsertest.Evaluate[chromedp.Void](t, ctx, fmt.Sprintf(`document.querySelector('[data-theme-control] [value="%s"]').click()`, map[bool]string{true: "dark"}[is]))
+			kept(`data-theme="dark"`, is)
+		}
+		if got := browsertest.Evaluate[string](t, ctx, `asked + document.querySelector("#name").value`); got != "0Viking" {
+			t.Errorf("the session was asked after, or the form was lost: %q", got)
+		}
+	})
+
 	step("the theme is kept", func(t *testing.T) {
 		open(t, "/")
 		browsertest.Do(t, ctx, click(`[data-theme-control] [value="dark"]`))

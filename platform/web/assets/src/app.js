@@ -39,6 +39,10 @@ function pageOf({ elt, verb, path }) {
 
 const busy = new WeakSet();
 
+// The forms about how pages look need no session, and leave the page where it is:
+// see below.
+const isAboutLooks = ({ dataset }) => "themeControl" in dataset || "sidebarControl" in dataset;
+
 function setBusy(form, is) {
   if (is) busy.add(form);
   else busy.delete(form);
@@ -50,7 +54,7 @@ function setBusy(form, is) {
 
 document.addEventListener("submit", async (event) => {
   const form = event.target;
-  if (event.defaultPrevented || form.method !== "post") return;
+  if (event.defaultPrevented || form.method !== "post" || isAboutLooks(form)) return;
   if (busy.has(form)) {
     event.preventDefault();
     event.stopImmediatePropagation();
