@@ -195,6 +195,37 @@ func TestInteraction(t *testing.T) {
 		}
 	})
 
+	step("a page that asks again by itself takes no focus and piles up no toasts", func(t *testing.T) {
+		poll := func(path string) {
+			open(t, "/acme/form")
+			browsertest.Evaluate[chromedp.Void](t, ctx, `{
+				window.polls = 0;
+				document.addEventListener("htmx:afterOnLoad", () => polls++);
+				document.addEventListener("htmx:sendError", () => polls++);
+				document.querySelector("main").innerHTML = '<div hx-get="`+path+`" hx-trigger="every 50ms" hx-target="#main"></div>';
+				htmx.process(document.querySelector("main"));
+				document.querySelector(".sidebar-search").focus();
+			}`)
+		}
+		poll("/acme/poll")
+		browsertest.Eventually(t, ctx, `polls > 2`)
+		if got := browsertest.Evaluate[string](t, ctx, `document.activeElement.className`); got != "sidebar-search" {
+			t.Errorf("the focus went to %q", got)
+		}
+		browsertest.Evaluate[chromedp.Void](t, ctx, `{ document.querySelector("#stay").focus(); polls = 0; }`)
+		browsertest.Eventually(t, ctx, `polls > 2`)
+		if got := browsertest.Evaluate[string](t, ctx, `document.activeElement.id`); got != "stay" {
+			t.Errorf("the focus went from the button to %q", got)
+		}
+		for _, path := range []string{"/proxy-error", "/acme/error/503", "/cut"} {
+			poll(path)
+			browsertest.Eventually(t, ctx, `polls > 2`)
+			if got := browsertest.Evaluate[int](t, ctx, `document.querySelectorAll("#toasts .toast").length`); got != 0 {
+				t.Errorf("%s: %d toasts that nobody asked for", path, got)
+			}
+		}
+	})
+
 	step("errors of fragments are toasts, and the page stays", func(t *testing.T) {
 		open(t, "/acme/gallery")
 		browsertest.Do(t, ctx, click("#load-error"))

@@ -107,6 +107,10 @@ document.addEventListener("htmx:afterRequest", ({ target }) => {
   if (target instanceof HTMLFormElement) setBusy(target, false);
 });
 
+// What a page asks for by itself, again and again, neither calls for attention nor
+// takes it from what the person is doing.
+const isUnasked = ({ requestConfig }) => requestConfig !== undefined && !requestConfig.triggeringEvent;
+
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr } = event.detail;
   if (xhr.status === 401) {
@@ -114,15 +118,17 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     signIn(pageOf(event.detail.requestConfig));
   } else if (xhr.status >= 400 && xhr.status !== 422) {
     // Only what the server made for some place; a proxy's error page is not.
-    event.detail.shouldSwap = xhr.getResponseHeader("HX-Retarget") !== null;
-    if (!event.detail.shouldSwap) announce("toast-failed");
+    event.detail.shouldSwap = xhr.getResponseHeader("HX-Retarget") !== null && !isUnasked(event.detail);
+    if (!event.detail.shouldSwap && !isUnasked(event.detail)) announce("toast-failed");
   }
 });
-document.addEventListener("htmx:sendError", () => announce("toast-offline"));
-document.addEventListener("htmx:timeout", () => announce("toast-offline"));
+for (const failure of ["htmx:sendError", "htmx:timeout"]) {
+  document.addEventListener(failure, ({ detail }) => { if (!isUnasked(detail)) announce("toast-offline"); });
+}
 
 // After the page itself was swapped, focus goes to what needs attention.
-document.addEventListener("htmx:afterSettle", ({ target }) => {
+document.addEventListener("htmx:afterSettle", ({ target, detail }) => {
+  if (isUnasked(detail)) return;
   const invalid = target.querySelector?.('[aria-invalid="true"]');
   if (invalid) invalid.focus();
   else if (target.id === "main" && !target.contains(document.activeElement)) {

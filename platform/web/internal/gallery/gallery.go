@@ -153,6 +153,8 @@ func New() *Gallery {
 	mux.HandleFunc("/proxy-error", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "<h1>502 from a proxy</h1>", http.StatusBadGateway)
 	})
+	mux.HandleFunc("GET /cut", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	page("GET /acme/poll", "Poll", tenantShell, poll())
 	mux.HandleFunc("GET /acme/rows", func(w http.ResponseWriter, r *http.Request) {
 		shell := tenantShell(r)
 		shell.Flash = &web.Flash{Kind: "success", Message: "A row was added."}
