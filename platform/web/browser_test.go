@@ -328,6 +328,33 @@ func TestInteraction(t *testing.T) {
 		browsertest.Eventually(t, ctx, `location.pathname === "/acme/form"`)
 	})
 
+	step("the palette never opens what was found for other words", func(t *testing.T) {
+		open(t, "/acme/dashboard")
+		browsertest.Do(t, ctx, click(".sidebar-search"))
+		browsertest.Eventually(t, ctx, `document.querySelector("#palette [role=option][aria-selected=true]")?.innerText === "dashboard"`)
+		// Enter follows so fast that nothing was asked for yet.
+		browsertest.Evaluate[chromedp.Void](t, ctx, `{
+			const input = document.querySelector("#palette-input");
+			input.value = "form";
+			input.dispatchEvent(new InputEvent("input", {bubbles: true}));
+			input.form.requestSubmit();
+		}`)
+		browsertest.Eventually(t, ctx, `location.pathname + location.search === "/acme/search?q=form"`)
+
+		open(t, "/acme/dashboard")
+		browsertest.Do(t, ctx, click(".sidebar-search"))
+		browsertest.Eventually(t, ctx, `document.querySelector("#palette [role=option][aria-selected=true]")?.innerText === "dashboard"`)
+		// The answer comes while somebody types on.
+		browsertest.Evaluate[chromedp.Void](t, ctx, `{
+			const input = document.querySelector("#palette-input");
+			document.addEventListener("htmx:beforeSwap", () => { input.value = "form"; }, {once: true});
+			document.addEventListener("htmx:afterSwap", () => input.form.requestSubmit());
+			input.value = "pro";
+			input.dispatchEvent(new InputEvent("input", {bubbles: true}));
+		}`)
+		browsertest.Eventually(t, ctx, `location.pathname + location.search === "/acme/search?q=form"`)
+	})
+
 	step("keys lead to pages, but not while somebody types", func(t *testing.T) {
 		open(t, "/acme/form")
 		browsertest.Eventually(t, ctx, `document.activeElement.id === "name"`)

@@ -22,11 +22,16 @@ export function opened(what) {
   htmx.trigger(input(), "palette");
 }
 
-document.addEventListener("htmx:afterSwap", ({ target }) => {
+// What was found for other words is not what Enter goes to.
+document.addEventListener("input", ({ target }) => {
+  if (input() && target === input()) activate();
+});
+
+document.addEventListener("htmx:afterSwap", ({ target, detail }) => {
   if (target.id !== "palette-results") return;
   const found = options();
   input().setAttribute("aria-expanded", String(found.length > 0));
-  activate(found[0]);
+  activate((detail.requestConfig.formData.get("q") ?? "") === input().value ? found[0] : undefined);
   document.getElementById("palette-status").textContent = found.length === 1 ? "1 result" : `${found.length || "No"} results`;
 });
 
