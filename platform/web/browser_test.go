@@ -172,6 +172,22 @@ func TestInteraction(t *testing.T) {
 		})
 	}
 
+	step("an ended session brings back the page, not what it asked for by itself", func(t *testing.T) {
+		open(t, "/acme/dashboard?from=here")
+		browsertest.Evaluate[chromedp.Void](t, ctx, `{
+			const part = document.createElement("div");
+			part.setAttribute("hx-get", "/acme/error/401");
+			part.setAttribute("hx-push-url", "false");
+			part.setAttribute("hx-trigger", "load");
+			document.querySelector("main").append(part);
+			htmx.process(part);
+		}`)
+		browsertest.Eventually(t, ctx, `location.pathname === "/sign-in"`)
+		if back := browsertest.Evaluate[string](t, ctx, `new URLSearchParams(location.search).get("redirect_url")`); back != "/acme/dashboard?from=here" {
+			t.Errorf("sign-in leads back to %q", back)
+		}
+	})
+
 	step("a connection that is cut loses nothing", func(t *testing.T) {
 		gallery.Cut.Store(true)
 		defer gallery.Cut.Store(false)

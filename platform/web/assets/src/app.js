@@ -29,7 +29,7 @@ function signIn(back = location) {
 // pageOf is the page that a request of htmx' asks for a part of: this one or, when
 // the address was about to change, as for a search, the one it would have become.
 function pageOf({ elt, verb, path }) {
-  if (verb !== "get" || !elt.closest("[hx-replace-url], [hx-push-url]")) return location;
+  if (verb !== "get" || !elt.closest('[hx-replace-url="true"], [hx-push-url="true"]')) return location;
   const page = new URL(path, location.href);
   if (elt instanceof HTMLFormElement) page.search = new URLSearchParams(new FormData(elt));
   return page;
