@@ -1,6 +1,7 @@
 package migrate_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -86,6 +87,36 @@ func TestDownOfOneTenantOverSeveralFiles(t *testing.T) {
 	}
 	if got := text(t, f.db, f.schemas[1], `SELECT count(*) || coalesce(to_regclass('things_name')::text, '') FROM _migrations`); got != "2" {
 		t.Errorf("left: %s", got)
+	}
+}
+
+// TestATenantThatWentOnIsNotTakenBack was migrated further while the run that takes it
+// back was stopped: what it would lose now, nobody has looked for.
+func TestATenantThatWentOnIsNotTakenBack(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 3)
+	content := with(v2, down2)
+	up(t, f.engine(t, content))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stopped, err := f.engine(t, content).Down(ctx, migrate.DownOptions{
+		To: "20260101000001", AllowDestructive: true, Options: migrate.Options{Only: f.names(), Workers: 1, Observe: func(migrate.Progress) { cancel() }},
+	})
+	if !errors.Is(err, context.Canceled) || stopped.Migrated != 1 || stopped.Left != 2 {
+		t.Fatalf("%+v, %v", stopped, err)
+	}
+	newest := f.engine(t, with(content, files{"3_notes": "CREATE TABLE notes (id int)", "3_notes!": "DROP TABLE notes"}))
+	if result, err := newest.Up(t.Context(), migrate.Options{Only: []string{"t001"}}); err != nil || result.Migrated != 1 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	f.exec(t, f.schemas[1], `INSERT INTO notes VALUES (1)`)
+
+	result, err := newest.Resume(t.Context(), stopped.Run, migrate.Options{})
+	if err != nil || result.Migrated != 1 || len(result.Failures) != 1 || result.Failures[0].Schema != "tenant_t001" {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if got := f.at(t, 3); !slices.Equal(got, []string{"tenant_t001"}) {
+		t.Errorf("%v are where they went on to", got)
 	}
 }
 

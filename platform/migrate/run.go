@@ -288,10 +288,10 @@ func (e *Engine) pending(ctx context.Context, id int64) (n int, wave *int, err e
 
 // page returns tenants of a wave that are left to do, in the order of their
 // schemas' names.
-func (e *Engine) page(ctx context.Context, id int64, wave int, after string) ([]fleetMember, error) {
-	rows, err := e.db.Registry().QueryContext(ctx, `SELECT coalesce(t.id, ''), r.schema_name, coalesce(t.schema_version, ''), coalesce(t.schema_fingerprint, ''), r.to_version, t.id IS NULL
+func (e *Engine) page(ctx context.Context, run *run, wave int, after string) ([]fleetMember, error) {
+	rows, err := e.db.Registry().QueryContext(ctx, `SELECT coalesce(t.id, ''), r.schema_name, coalesce(t.schema_version, ''), coalesce(t.schema_fingerprint, ''), r.from_version, r.to_version, t.id IS NULL
 		FROM migration_run_tenants r LEFT JOIN tenants t ON t.schema_name = r.schema_name
-		WHERE r.run_id = ? AND r.wave = ? AND r.schema_name > ? AND r.state = 'pending' ORDER BY r.schema_name LIMIT ?`, id, wave, after, pageSize)
+		WHERE r.run_id = ? AND r.wave = ? AND r.schema_name > ? AND r.state = 'pending' ORDER BY r.schema_name LIMIT ?`, run.id, wave, after, pageSize)
 	if err != nil {
 		return nil, database.Classify(err)
 	}
@@ -302,8 +302,11 @@ func (e *Engine) page(ctx context.Context, id int64, wave int, after string) ([]
 			m      fleetMember
 			purged bool
 		)
-		if err := rows.Scan(&m.id, &m.schema, &m.version, &m.fingerprint, &m.to, &purged); err != nil {
+		if err := rows.Scan(&m.id, &m.schema, &m.version, &m.fingerprint, &m.from, &m.to, &purged); err != nil {
 			return nil, err
+		}
+		if run.kind != KindDown {
+			m.from = ""
 		}
 		if purged {
 			m.version = m.to // nothing to do
@@ -484,7 +487,7 @@ func (w *worker) wave(ctx context.Context, wave int) error {
 	defer group.Wait() //nolint:errcheck // no worker returns an error; it stops the run
 	after := ""
 	for {
-		members, err := w.page(ctx, w.run.id, wave, after)
+		members, err := w.page(ctx, w.run, wave, after)
 		if err != nil || len(members) == 0 {
 			return err
 		}

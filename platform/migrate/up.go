@@ -60,6 +60,9 @@ type fleetMember struct {
 	version     string
 	fingerprint string // as the registry has it; "" measures it anew
 	to          string
+	// from is the version that a way back was tried from; "" on the way up, which
+	// leads on from wherever the tenant is.
+	from string
 }
 
 // move brings one tenant to where it is to go and returns how often that was
@@ -73,6 +76,9 @@ func (e *Engine) move(ctx context.Context, options Options, w *ways, member *fle
 	}
 	ctx = tenant.NewContext(ctx, schema)
 	for attempt = 1; ; attempt++ {
+		if member.from != "" && member.version != member.from && member.version != member.to {
+			return moved, attempt, fmt.Errorf("it went on to version %s meanwhile, and the way back was tried from %s alone: begin another one", member.version, member.from)
+		}
 		way, err := w.between(member.version, member.to)
 		if err != nil || len(way) == 0 {
 			return moved, attempt, err
