@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/uptrace/bun/dialect/pgdialect"
 
@@ -232,8 +233,11 @@ func firstWord(statement string) string {
 		case strings.HasPrefix(statement, "/*"):
 			_, statement, _ = strings.Cut(statement, "*/")
 		default:
-			word, _, _ := strings.Cut(statement, " ")
-			return word
+			end := strings.IndexFunc(statement, unicode.IsSpace)
+			if end < 0 {
+				return statement
+			}
+			return statement[:end]
 		}
 	}
 }

@@ -135,6 +135,7 @@ func TestWaysBackThatAreRefused(t *testing.T) {
 		"half a reverse":        {files{"2_colour!": "DROP INDEX things_colour"}, migrate.DownOptions{To: "20260101000001", Options: one}, "do not lead to"},
 		"a broken reverse":      {files{"2_colour!": "DROP INDEX nowhere"}, migrate.DownOptions{To: "20260101000001", Options: one}, "fail"},
 		"rows":                  {files{"2_colour!": down2["2_colour!"] + "; DELETE FROM things"}, migrate.DownOptions{To: "20260101000001", Options: one}, "rows, by the DELETE"},
+		"rows, over lines":      {files{"2_colour!": down2["2_colour!"] + ";\nUPDATE\n  things SET name = ''"}, migrate.DownOptions{To: "20260101000001", Options: one}, "rows, by the UPDATE"},
 		"an unknown version":    {down2, migrate.DownOptions{To: "20990101000001", Options: one}, "no version"},
 		"a version ahead":       {with(down2, files{"3_more": "CREATE TABLE more (id int)"}), migrate.DownOptions{To: "20260101000003", Options: one}, "is not before"},
 		"an unknown run":        {down2, migrate.DownOptions{Run: 99}, "no such run"},
