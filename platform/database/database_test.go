@@ -743,3 +743,26 @@ func TestConcurrentNestingGivesEachSavepointItsName(t *testing.T) {
 		t.Errorf("%d rows, %v", count, err)
 	}
 }
+
+// TestATemporaryTableWouldHideTheTenants is why one is refused however it is made: it
+// comes before the path, and stays on the connection for whoever is next.
+func TestATemporaryTableWouldHideTheTenants(t *testing.T) {
+	t.Parallel()
+	db, err := database.Open(database.Config{URL: localpgtest.NewDatabase(t), MaxOpenConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	a, b := tenant.MustParse("tenant_a"), tenant.MustParse("tenant_b")
+	databasetest.CreateTenant(t, db, a, `CREATE TABLE users (id text); INSERT INTO users VALUES ('of a')`)
+	databasetest.CreateTenant(t, db, b, `CREATE TABLE users (id text); INSERT INTO users VALUES ('of b')`)
+	for _, statement := range []string{`SELECT * INTO TEMP users FROM users`, `CREATE TABLE pg_temp.users AS TABLE users`} {
+		if _, err := db.Tenants().ExecContext(tenant.NewContext(t.Context(), a), statement); !errors.Is(err, database.ErrRefused) {
+			t.Errorf("%s: %v", statement, err)
+		}
+		var id string
+		if err := db.Tenants().QueryRowContext(tenant.NewContext(t.Context(), b), `SELECT id FROM users`).Scan(&id); err != nil || id != "of b" {
+			t.Errorf("behind %s the other tenant reads %q, %v", statement, id, err)
+		}
+	}
+}

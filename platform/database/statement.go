@@ -62,6 +62,8 @@ func checkStatement(sql string, inTx, confined bool) error {
 	switch {
 	case words.found.setConfig:
 		return refuse("set_config can change the path: use SET LOCAL")
+	case words.found.lasting != "":
+		return refuse("%s stays on the connection", words.found.lasting)
 	case confined && words.found.hidden != "":
 		return refuse("%s could leave the tenant's schema unseen", words.found.hidden)
 	}
@@ -102,11 +104,13 @@ type words struct {
 	pos     int
 	started bool
 	found   findings
+	last    [2]string // plain words, the nearest first
 }
 
 // findings are names that matter wherever they stand.
 type findings struct {
 	setConfig bool
+	lasting   string // what is still there for the connection's next user; "" for nothing
 	hidden    string // what runs SQL text, sets by an UPDATE, or hides its own name; "" for none
 }
 
@@ -117,7 +121,27 @@ var hiding = map[string]bool{
 	"ts_stat": true, "ts_rewrite": true,
 }
 
+// lasting are functions that take a lock for the session.
+var lasting = map[string]bool{
+	"pg_advisory_lock": true, "pg_advisory_lock_shared": true, "pg_try_advisory_lock": true, "pg_try_advisory_lock_shared": true,
+}
+
+// follow looks at a word and the two before it: SELECT … INTO TEMP makes a table, as
+// INSERT INTO does not.
+func (w *words) follow(word string) {
+	switch word {
+	case "temp", "temporary", "local", "global":
+		if w.last[0] == "into" && w.last[1] != "insert" && w.last[1] != "merge" {
+			w.found.lasting = "a temporary table"
+		}
+	}
+	w.last = [2]string{word, w.last[0]}
+}
+
 func (w *words) note(name string) {
+	if lasting[name] || name == "pg_temp" && w.at(".") { // a function's own path names it too
+		w.found.lasting = name
+	}
 	if name == "set_config" {
 		w.found.setConfig = true
 	}
@@ -211,7 +235,9 @@ func (w *words) skipWord() {
 	case len(word) == 1 && (c == 'u' || c == 'U') && w.at(`&"`):
 		w.found.hidden = `a name written as U&"…"`
 	default:
-		w.note(strings.ToLower(word))
+		word = strings.ToLower(word)
+		w.note(word)
+		w.follow(word)
 	}
 }
 
