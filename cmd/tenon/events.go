@@ -21,7 +21,8 @@ func eventsCommand(s surroundings) *cli.Command {
 		Name:  "events",
 		Usage: "see what Clerk's webhooks brought, and apply it again",
 		Description: "Works on DATABASE_URL; without it, on the database of `tenon dev`. An event is pending until it was applied, ignored\n" +
-			"when it says nothing that matters here, and dead when it failed too often or cannot be read.",
+			"when it says nothing that matters here, and dead when it failed too often or cannot be read. Servers delete those\n" +
+			"that were applied or ignored 30 days ago; what they hold is personal data.",
 		Commands: []*cli.Command{
 			listEventsCommand(s),
 			showEventCommand(s),

@@ -202,7 +202,7 @@ func (r InboxRecord) Position() InboxPosition {
 // ErrNoEvent is what [Inbox] returns for an event that never came.
 var ErrNoEvent = fault.New(fault.NotFound, "There is no such event.")
 
-// Inbox keeps received events until they are applied, and after.
+// Inbox keeps received events until they are applied, and for a while after.
 type Inbox interface {
 	// Add stores an event. A repetition changes nothing and returns false.
 	Add(ctx context.Context, event InboxEvent) (added bool, err error)
@@ -226,6 +226,10 @@ type Inbox interface {
 	// Replay makes an event pending again, with all of its attempts, and due at
 	// a time. What failed before is forgotten. Errors: [ErrNoEvent].
 	Replay(ctx context.Context, id string, due time.Time) error
+	// Forget deletes events that were applied or ignored, and received and done with
+	// before a time: at most limit of them, those received first. It returns how
+	// many.
+	Forget(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Reconciliation is one walk of a [Reconciler] through everything.

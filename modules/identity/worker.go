@@ -56,13 +56,41 @@ func (w *Worker) Wake() {
 // whose wake-up was lost.
 const pollInterval = time.Second
 
-// Run applies events until ctx ends.
+// InboxKept is how long a [Worker] keeps events that were applied or ignored: longer
+// than they can be delivered again. Dead ones stay until somebody looks at them.
+const InboxKept = 30 * 24 * time.Hour
+
+const (
+	// forgetInterval is how often a [Worker] looks for events to forget.
+	forgetInterval = time.Hour
+	forgetPage     = 500
+)
+
+// Run applies events until ctx ends, and forgets those that were done with long ago.
 func (w *Worker) Run(ctx context.Context) {
+	var forgot time.Time
 	for ctx.Err() == nil {
+		if now := w.now(); now.Sub(forgot) >= forgetInterval {
+			forgot = now
+			w.forget(ctx, now.Add(-InboxKept))
+		}
 		if _, err := w.Drain(ctx); err != nil && ctx.Err() == nil {
 			w.log.ErrorContext(ctx, "the webhook inbox cannot be read", "error", err)
 		}
 		w.wait(ctx)
+	}
+}
+
+// forget deletes events that were received and done with before a time.
+func (w *Worker) forget(ctx context.Context, before time.Time) {
+	for ctx.Err() == nil {
+		n, err := w.inbox.Forget(ctx, before, forgetPage)
+		if err != nil && ctx.Err() == nil {
+			w.log.WarnContext(ctx, "webhooks of long ago cannot be deleted", "error", err)
+		}
+		if err != nil || n < forgetPage {
+			return
+		}
 	}
 }
 

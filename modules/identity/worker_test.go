@@ -182,6 +182,41 @@ func TestRunNoticesEvents(t *testing.T) {
 	})
 }
 
+// TestRunForgetsWhatWasDoneLongAgo: payloads are personal data, and no less so once
+// the account they are about was deleted.
+func TestRunForgetsWhatWasDoneLongAgo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := identitytest.NewWorld()
+		worker, _ := newWorker(w)
+		const events = 1200 // more than are deleted at once
+		for n := range events {
+			receive(t, w, fmt.Sprint("msg_", n), "session.created", "{}")
+		}
+		receive(t, w, "msg_dead", "organization.created", "malformed")
+		if _, err := worker.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(identity.InboxKept - 5*time.Minute)
+		ctx, cancel := context.WithCancel(t.Context())
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			worker.Run(ctx)
+		}()
+		for _, want := range []int{events + 1, 1} {
+			synctest.Wait()
+			if records, err := w.Inbox.List(ctx, identity.InboxListing{Limit: 2 * events}); err != nil || len(records) != want {
+				t.Errorf("%d are left, want %d: %v", len(records), want, err)
+			}
+			time.Sleep(2 * time.Hour)
+		}
+		states{"msg_dead": identity.InboxDead}.expect(t, w)
+		cancel()
+		<-stopped
+	})
+}
+
 // TestRunOutlivesAnOutage: that the inbox cannot be read is logged and tried
 // again.
 func TestRunOutlivesAnOutage(t *testing.T) {

@@ -28,6 +28,7 @@ func RunInbox(t *testing.T, newStores func(t *testing.T) Stores) {
 		"records are listed, the newest first":       inboxLists,
 		"an event is replayed":                       inboxReplays,
 		"what is not done is counted":                inboxCounts,
+		"what was done with long ago is forgotten":   inboxForgets,
 	})
 }
 
@@ -336,4 +337,36 @@ func inboxCounts(s Stores, t *testing.T) {
 	must(t, s.Inbox.Finish(t.Context(), "msg_3", identity.InboxIgnored))
 	must(t, s.Inbox.Fail(t.Context(), "msg_4", "never", time.Time{}))
 	backlog(identity.InboxBacklog{Pending: 2, Dead: 1, Oldest: at(10)})
+}
+
+func inboxForgets(s Stores, t *testing.T) {
+	s.add(t, newEvent("msg_applied", at(0)), newEvent("msg_ignored", at(1)), newEvent("msg_later", at(2)),
+		newEvent("msg_dead", at(0)), newEvent("msg_pending", at(0)), newEvent("msg_failed", at(0)))
+	for id, state := range map[string]identity.InboxState{"msg_applied": identity.InboxApplied, "msg_ignored": identity.InboxIgnored, "msg_later": identity.InboxApplied} {
+		must(t, s.Inbox.Finish(t.Context(), id, state))
+	}
+	must(t, s.Inbox.Fail(t.Context(), "msg_dead", "never", time.Time{}))
+	must(t, s.Inbox.Fail(t.Context(), "msg_failed", "later", at(1000)))
+	forget := func(before time.Time, limit int, want ...string) {
+		t.Helper()
+		n, err := s.Inbox.Forget(t.Context(), before, limit)
+		must(t, err)
+		records, err := s.Inbox.List(t.Context(), identity.InboxListing{Limit: 9})
+		must(t, err)
+		var left []string
+		for _, record := range records {
+			left = append(left, record.ID)
+		}
+		same(t, fmt.Sprintf("left after %d", n), left, want)
+	}
+	// They were received long ago, and done with just now.
+	forget(time.Now().Add(-time.Hour), 9, "msg_later", "msg_ignored", "msg_applied", "msg_dead", "msg_failed", "msg_pending")
+	soon := time.Now().Add(time.Hour)
+	forget(soon, 2, "msg_later", "msg_dead", "msg_failed", "msg_pending")
+	forget(at(2), 9, "msg_later", "msg_dead", "msg_failed", "msg_pending")
+	forget(soon, 9, "msg_dead", "msg_failed", "msg_pending")
+	forget(soon, 9, "msg_dead", "msg_failed", "msg_pending")
+	if added, err := s.Inbox.Add(t.Context(), newEvent("msg_applied", at(3))); err != nil || !added {
+		t.Errorf("what was forgotten may come again: %v, %v", added, err)
+	}
 }

@@ -153,6 +153,20 @@ func (i *Inbox) Replay(ctx context.Context, id string, due time.Time) error {
 	return nil
 }
 
+// Forget implements [identity.Inbox].
+func (i *Inbox) Forget(ctx context.Context, before time.Time, limit int) (int, error) {
+	done := i.db.NewSelect().Model((*inboxRow)(nil)).Column("id").
+		Where("state IN (?)", bun.List([]identity.InboxState{identity.InboxApplied, identity.InboxIgnored})).
+		Where("received_at < ?", before).Where("finished_at < ?", before).
+		Order("received_at").Limit(int64(limit))
+	result, err := i.db.NewDelete().Model((*inboxRow)(nil)).Where("id IN (?)", done).Exec(ctx)
+	if err != nil {
+		return 0, fault.Wrap("forget events", database.Classify(err))
+	}
+	n, err := result.RowsAffected()
+	return int(n), fault.Wrap("forget events", err)
+}
+
 // Finish implements [identity.Inbox].
 func (i *Inbox) Finish(ctx context.Context, id string, state identity.InboxState) error {
 	return i.change(ctx, id, func(q *bun.UpdateQuery) *bun.UpdateQuery {

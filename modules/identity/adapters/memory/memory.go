@@ -569,6 +569,27 @@ func (i *Inbox) Replay(ctx context.Context, id string, due time.Time) error {
 	return nil
 }
 
+// Forget implements [identity.Inbox].
+func (i *Inbox) Forget(ctx context.Context, before time.Time, limit int) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var done []inboxRow
+	for _, row := range i.events {
+		if (row.state == identity.InboxApplied || row.state == identity.InboxIgnored) && row.ReceivedAt.Before(before) && row.done.Before(before) {
+			done = append(done, row)
+		}
+	}
+	slices.SortFunc(done, func(a, b inboxRow) int { return a.ReceivedAt.Compare(b.ReceivedAt) })
+	done = done[:min(len(done), limit)]
+	for _, row := range done {
+		delete(i.events, row.ID)
+	}
+	return len(done), nil
+}
+
 // State returns what became of an event, with the reason of its last failure;
 // ok is false for one that never came.
 func (i *Inbox) State(id string) (state identity.InboxState, reason string, ok bool) {
