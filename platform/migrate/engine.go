@@ -222,8 +222,9 @@ type Options struct {
 	// Observe is told how far the work is, by one goroutine at a time; may be nil.
 	Observe func(Progress)
 	// StopAfter pauses the run once this many tenants failed in it since it was
-	// begun or resumed. 0 is 1 where there are canaries or waves and no limit
-	// elsewhere; no limit is also everything below 0.
+	// begun or resumed. 0 is 1 where there are canaries or waves, those that a run
+	// was begun with included, and no limit elsewhere; no limit is also everything
+	// below 0.
 	StopAfter int
 
 	// Canary are the tenants that go first, by slug, organization's id or schema.

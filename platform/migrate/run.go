@@ -72,6 +72,8 @@ type run struct {
 	worker string
 	only   []string
 	except []string
+	// staged says of a run that was claimed that it was begun with canaries or waves.
+	staged bool
 }
 
 // newWorker names this process's work on a run.
@@ -216,6 +218,9 @@ func (e *Engine) again(ctx context.Context, id int64, options Options, failed bo
 	if err != nil {
 		return result, fault.Wrap("resume run", err)
 	}
+	if options.StopAfter == 0 && r.staged {
+		options.StopAfter = 1
+	}
 	return result, e.work(ctx, r, options, &result)
 }
 
@@ -240,8 +245,8 @@ func (e *Engine) claim(ctx context.Context, id int64, failed bool) (*run, error)
 			r.id = *newest
 		}
 		var state RunState
-		err := registry.QueryRowContext(ctx, `SELECT state, kind, target, only_names, except_names FROM migration_runs WHERE id = ? FOR UPDATE`, r.id).
-			Scan(&state, &r.kind, &r.target, pgdialect.Array(&r.only), pgdialect.Array(&r.except))
+		err := registry.QueryRowContext(ctx, `SELECT state, kind, target, arguments ~ '(^| )--(canary|waves) ', only_names, except_names FROM migration_runs WHERE id = ? FOR UPDATE`, r.id).
+			Scan(&state, &r.kind, &r.target, &r.staged, pgdialect.Array(&r.only), pgdialect.Array(&r.except))
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return errUnknownRun

@@ -158,6 +158,31 @@ func TestAFailureInAWaveStopsTheNext(t *testing.T) {
 	f.whole(t)
 }
 
+// TestAFailureStopsTheWavesOfARunThatGoesOn fails when the run was paused before.
+func TestAFailureStopsTheWavesOfARunThatGoesOn(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 20)
+	f.exec(t, f.schemas[5], `ALTER TABLE things ADD COLUMN colour int`)
+	next := f.engine(t, v2)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	result, err := next.Up(ctx, migrate.Options{Canary: []string{"t003", "t005"}, Workers: 1, Observe: func(migrate.Progress) { cancel() }})
+	if !errors.Is(err, context.Canceled) || result.Left != 19 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	for _, again := range []func(context.Context, int64, migrate.Options) (migrate.Result, error){next.Resume, next.RetryFailed} {
+		result, err = again(t.Context(), result.Run, migrate.Options{})
+		if err != nil || len(result.Failures) != 1 || result.Left != 18 || result.Paused == "" {
+			t.Errorf("%+v, %v", result, err)
+		}
+	}
+	// Whoever says so goes on all the same.
+	result, err = next.RetryFailed(t.Context(), result.Run, migrate.Options{StopAfter: -1})
+	if err != nil || len(result.Failures) != 1 || result.Migrated != 18 || result.Left != 0 {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
 func TestOnlyAndExcept(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 6)
