@@ -57,7 +57,8 @@ const (
 )
 
 var (
-	// ErrTakenOver ends a run's worker when another process resumed the run.
+	// ErrTakenOver ends a run's worker when another process resumed the run, or began
+	// a later one with what was left of it.
 	ErrTakenOver = errors.New("another process took the run over")
 
 	errPauseRequested = errors.New("somebody asked it to")
@@ -415,7 +416,7 @@ func (w *worker) close(ctx context.Context, cause error) error {
 	defer cancel()
 	// Somebody may have asked for a pause after the last tenant: it is over.
 	err := w.db.Registry().QueryRowContext(closing, `UPDATE migration_runs SET state = ?, reason = ?, pause_requested = false, heartbeat_at = now(),
-		finished_at = CASE WHEN ? THEN now() END WHERE id = ? AND worker = ?
+		finished_at = CASE WHEN ? THEN now() END WHERE id = ? AND worker = ? AND state = 'running'
 		RETURNING (SELECT count(*) FROM migration_run_tenants WHERE run_id = migration_runs.id AND state = 'pending'),
 			(SELECT count(*) FROM migration_run_tenants WHERE run_id = migration_runs.id AND state = 'failed')`,
 		state, w.result.Paused, state == Finished, w.run.id, w.run.worker).Scan(&w.result.Left, &w.result.Failed)
@@ -430,8 +431,8 @@ func (w *worker) close(ctx context.Context, cause error) error {
 	}
 }
 
-// beat says every now and then that the run's worker lives, and learns what
-// others want of it. While the database is away there is nobody to say it to.
+// beat says every now and then that the run's worker lives, until its last tenant is
+// done, and learns what others want of it. While the database is away there is nobody to say it to.
 func (w *worker) beat(ctx context.Context) {
 	ticker := time.NewTicker(heartbeatEvery)
 	defer ticker.Stop()
@@ -442,14 +443,13 @@ func (w *worker) beat(ctx context.Context) {
 		case <-ticker.C:
 		}
 		var paused bool
-		err := w.db.Registry().QueryRowContext(ctx, `UPDATE migration_runs SET heartbeat_at = now() WHERE id = ? AND worker = ? RETURNING pause_requested`, w.run.id, w.run.worker).Scan(&paused)
+		err := w.db.Registry().QueryRowContext(ctx, `UPDATE migration_runs SET heartbeat_at = now() WHERE id = ? AND worker = ? AND state = 'running' RETURNING pause_requested`, w.run.id, w.run.worker).Scan(&paused)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			w.stop(ErrTakenOver)
 			return
 		case err == nil && paused:
 			w.stop(errPauseRequested)
-			return
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -299,6 +300,80 @@ func TestARunIsTakenOver(t *testing.T) {
 	}
 	if state := text(t, f.db, f.schemas[0], `SELECT state FROM public.migration_runs`); state != string(migrate.Finished) {
 		t.Errorf("the run is %s", state)
+	}
+	f.whole(t)
+}
+
+// TestAPausedRunLivesUntilItsTenantsAreDone has a tenant under way for longer than the
+// pause takes to be noticed.
+func TestAPausedRunLivesUntilItsTenantsAreDone(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2)
+	release := f.hold(t, f.schemas[0])
+	done := make(chan error, 1)
+	go func() {
+		_, err := f.engine(t, v2).Up(t.Context(), migrate.Options{Workers: 1, LockTimeout: time.Minute})
+		done <- err
+	}()
+	state := func(condition string) bool {
+		return text(t, f.db, f.schemas[1], `SELECT EXISTS (SELECT FROM public.migration_runs WHERE `+condition+`)::text`) == "true"
+	}
+	waitFor(t, func() bool { return state(`heartbeat_at > started_at`) })
+	if _, err := f.old.Pause(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	asked := text(t, f.db, f.schemas[1], `SELECT clock_timestamp()::text`)
+	waitFor(t, func() bool { return state(`heartbeat_at > '` + asked + `'::timestamptz + interval '2 seconds'`) })
+	release()
+	if err := <-done; err != nil || !state(`state = 'paused'`) {
+		t.Errorf("%v", err)
+	}
+}
+
+// hold keeps a tenant's table locked until it is told not to.
+func (f *fleet) hold(t testing.TB, schema tenant.Schema) (release func()) {
+	t.Helper()
+	held, let, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		err := f.db.InTenantTx(tenant.NewContext(t.Context(), schema), func(ctx context.Context) error {
+			_, err := f.db.Tenants().ExecContext(ctx, `LOCK TABLE things`)
+			close(held)
+			<-let
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}()
+	<-held
+	return sync.OnceFunc(func() { close(let); <-over })
+}
+
+// TestASupersededRunStops was silent for so long that a later run took over what was left.
+func TestASupersededRunStops(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 6)
+	next := f.engine(t, v2)
+	var second migrate.Result
+	first, err := next.Up(t.Context(), migrate.Options{Workers: 1, Observe: func(p migrate.Progress) {
+		if p.Done != 2 {
+			return
+		}
+		_, err := f.db.Registry().ExecContext(t.Context(), `UPDATE migration_runs SET state = 'superseded', finished_at = now()`)
+		if err != nil {
+			t.Error(err)
+		}
+		if second, err = next.Up(t.Context(), migrate.Options{}); err != nil {
+			t.Error(err)
+		}
+	}})
+	if !errors.Is(err, migrate.ErrTakenOver) || second.Run == first.Run || second.Migrated < 3 {
+		t.Errorf("%+v, then %+v, %v", first, second, err)
+	}
+	got := text(t, f.db, f.schemas[0], `SELECT string_agg(state, ' ' ORDER BY id) FROM public.migration_runs WHERE finished_at IS NOT NULL`)
+	if got != "superseded finished" {
+		t.Errorf("the runs are %q", got)
 	}
 	f.whole(t)
 }
