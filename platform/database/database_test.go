@@ -27,8 +27,8 @@ import (
 )
 
 const (
-	pathA    = `SET LOCAL search_path TO "tenant_select"; `
-	pathReg  = `SET LOCAL search_path TO "public"; `
+	pathA    = `SET LOCAL search_path TO "tenant_select", pg_temp; `
+	pathReg  = `SET LOCAL search_path TO "public", pg_temp; `
 	oneQuery = `SELECT 1`
 )
 
@@ -267,7 +267,7 @@ func TestRowErrorMidway(t *testing.T) {
 				t.Fatal("no error")
 			}
 			var path string
-			if err := db.Tenants().NewRaw("SHOW search_path").Scan(inB(t), &path); err != nil || path != tenantB.String() {
+			if err := db.Tenants().NewRaw("SHOW search_path").Scan(inB(t), &path); err != nil || path != tenantB.String()+", pg_temp" {
 				t.Fatalf("the next statement ran in %q, error %v", path, err)
 			}
 		}
@@ -696,6 +696,25 @@ func TestRegistrySeesPublicAlone(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTemporaryTablesHideNothing, by whatever way one came onto the connection.
+func TestTemporaryTablesHideNothing(t *testing.T) {
+	t.Parallel()
+	db := openTenants(t, localpgtest.NewDatabase(t)) // whose statements, one after the other, find one connection
+	if _, err := db.Registry().ExecContext(t.Context(), `CREATE TABLE tenants AS SELECT 'of public' AS id;
+		DO $$ BEGIN CREATE TEMP TABLE users AS SELECT 'temporary' AS id; CREATE TEMP TABLE tenants AS SELECT 'temporary' AS id; END $$`); err != nil {
+		t.Fatal(err)
+	}
+	var tenants, users, hidden []string
+	err := errors.Join(
+		db.Registry().NewRaw(`SELECT id FROM tenants`).Scan(t.Context(), &tenants),
+		db.Tenants().NewRaw(`SELECT id FROM users ORDER BY id`).Scan(inA(t), &users),
+		db.Registry().NewRaw(`SELECT id FROM users`).Scan(t.Context(), &hidden),
+	)
+	if err != nil || !slices.Equal(tenants, []string{"of public"}) || !slices.Equal(users, []string{"user_1", "user_2"}) || !slices.Equal(hidden, []string{"temporary"}) {
+		t.Errorf("the registry has %q, the tenant %q, the connection %q, %v", tenants, users, hidden, err)
 	}
 }
 

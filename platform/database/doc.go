@@ -5,7 +5,7 @@
 // with a context each time. [DB.Tenants] runs every statement in the schema of
 // the tenant that the context carries, as one message
 //
-//	SET LOCAL search_path TO "tenant_x"; SELECT …
+//	SET LOCAL search_path TO "tenant_x", pg_temp; SELECT …
 //
 // which PostgreSQL runs as one implicit transaction: one round trip, nothing
 // left on the connection afterwards, safe behind PgBouncer in transaction

@@ -123,7 +123,13 @@ func (b *boundary) prefix(ctx context.Context, roles *roles) (string, error) {
 	return "", nil
 }
 
-const registryPath = `SET LOCAL search_path TO "public"; `
+// A path that does not name pg_temp begins with it: a temporary table would hide the
+// tenant's own from everybody who comes to the connection later.
+const (
+	pathHead     = `SET LOCAL search_path TO "`
+	pathTail     = `", pg_temp; `
+	registryPath = pathHead + "public" + pathTail
+)
 
 // confines reports whether a statement sent with ctx has to stay within one
 // tenant: it is a tenant's own, and no part of a system transaction.
@@ -137,5 +143,5 @@ func (b *boundary) confines(ctx context.Context) bool {
 // tenantPath is where a tenant becomes SQL. The quotes need no escaping:
 // tenant.Parse lets neither quotes nor backslashes into a Schema.
 func tenantPath(schema tenant.Schema) string {
-	return `SET LOCAL search_path TO "` + schema.String() + `"; `
+	return pathHead + schema.String() + pathTail
 }

@@ -139,7 +139,7 @@ func (w *words) follow(word string) {
 }
 
 func (w *words) note(name string) {
-	if lasting[name] || name == "pg_temp" && w.at(".") { // a function's own path names it too
+	if lasting[name] || (name == "pg_temp" || strings.HasPrefix(name, "pg_temp_")) && w.at(".") { // a function's own path names it too
 		w.found.lasting = name
 	}
 	if name == "set_config" {

@@ -373,7 +373,7 @@ func (s suite) system(t *testing.T) {
 			s.write(t, in(ctx, s.A), ofA)
 			s.write(t, in(ctx, s.B), ofB)
 			var path string
-			if err := s.DB.Registry().NewRaw("SHOW search_path").Scan(in(ctx, s.A), &path); err != nil || path != "public" {
+			if err := s.DB.Registry().NewRaw("SHOW search_path").Scan(in(ctx, s.A), &path); err != nil || path != "public, pg_temp" {
 				t.Errorf("the registry's path is %q, error %v", path, err)
 			}
 			if found, err := s.Read(in(ctx, s.A), ofB); err != nil || found {
