@@ -14,6 +14,10 @@ import (
 // has 64 for each connection it allows unless it was told otherwise.
 const dropBatch = 10
 
+// purging is the condition that the purge of a tenant has begun: its table of revisions
+// goes first.
+const purging = `(tenants.deleted_at IS NOT NULL AND to_regclass(format('%I._migrations', tenants.schema_name)) IS NULL)`
+
 // Deprovision drops a tenant's schema with everything in it, and its role. It implements
 // tenancy.Provisioner: a few relations a transaction, what is left of an
 // interrupted call is dropped by the next, and a schema that does not exist is
@@ -30,19 +34,19 @@ func (e *Engine) deprovision(ctx context.Context, schema tenant.Schema) error {
 			SELECT format('DROP %s IF EXISTS %I CASCADE', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END, c.relname) AS statement
 			FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE n.nspname = ? AND c.relkind IN ('v', 'm', 'r', 'p', 'f')
-			ORDER BY c.relkind IN ('v', 'm') DESC, c.oid LIMIT ?) AS batch`, schema.String(), dropBatch).Scan(&statements)
+			ORDER BY c.relname = '_migrations' DESC, c.relkind IN ('v', 'm') DESC, c.oid LIMIT ?) AS batch`, schema.String(), dropBatch).Scan(&statements)
 		if err != nil {
 			return database.Classify(err)
 		}
 		if statements == nil {
 			break
 		}
-		if _, err := e.db.Owner().ExecContext(ctx, *statements); err != nil {
+		if _, err := e.db.Owner().ExecContext(ctx, joined(lock(schema), *statements)); err != nil {
 			return database.Classify(err)
 		}
 	}
 	// Sequences, functions and types are left, which lock little.
-	if _, err := e.db.Owner().ExecContext(ctx, fmt.Sprintf(`DROP SCHEMA IF EXISTS %q CASCADE`, schema.String())); err != nil {
+	if _, err := e.db.Owner().ExecContext(ctx, joined(lock(schema), fmt.Sprintf(`DROP SCHEMA IF EXISTS %q CASCADE`, schema.String()))); err != nil {
 		return database.Classify(err)
 	}
 	return e.dropRole(ctx, schema)

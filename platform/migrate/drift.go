@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -140,21 +141,20 @@ func (e *Engine) Drift(ctx context.Context, options Options) (drifts []Drift, lo
 	var found []Drift
 	err = e.batches(ctx, options.Workers, driftBatch, options.Only, func(ctx context.Context, batch []registered) error {
 		fingerprints, err := e.fingerprints(ctx, batch)
-		if err != nil {
+		if err != nil && !vanished(err) {
 			return err
 		}
 		for _, r := range batch {
-			wanted, known, err := e.expected(ctx, r.version)
+			d, err := e.drifted(ctx, r, fingerprints)
+			if err == nil && d != nil { // or it changed in between
+				d, err = e.stillDrifted(ctx, r)
+			}
 			if err != nil {
 				return err
 			}
-			if !known {
-				wanted = r.fingerprint
-			}
-			fingerprint, exists := fingerprints[r.name]
 			mu.Lock()
-			if looked++; fingerprint != wanted {
-				found = append(found, Drift{Schema: r.name, Slug: r.slug, Version: r.version, Missing: !exists, Unknown: !known})
+			if looked++; d != nil {
+				found = append(found, *d)
 			}
 			mu.Unlock()
 		}
@@ -179,9 +179,81 @@ func (e *Engine) Drift(ctx context.Context, options Options) (drifts []Drift, lo
 	return append(public, found...), looked, nil
 }
 
+// drifted holds a tenant's fingerprint against what its version builds; nil is no drift.
+func (e *Engine) drifted(ctx context.Context, r registered, fingerprints map[string]string) (*Drift, error) {
+	wanted, known, err := e.expected(ctx, r.version)
+	if err != nil {
+		return nil, err
+	}
+	if !known {
+		wanted = r.fingerprint
+	}
+	fingerprint, exists := fingerprints[r.name]
+	if exists && fingerprint == wanted {
+		return nil, nil //nolint:nilnil // no drift is no error
+	}
+	return &Drift{Schema: r.name, Slug: r.slug, Version: r.version, Missing: !exists, Unknown: !known}, nil
+}
+
+func (e *Engine) stillDrifted(ctx context.Context, r registered) (*Drift, error) {
+	var fingerprints map[string]string
+	there, err := e.undisturbed(ctx, &r, func(ctx context.Context) (err error) {
+		fingerprints, err = e.fingerprints(ctx, []registered{r})
+		return err
+	})
+	if err != nil || !there {
+		return nil, err
+	}
+	return e.drifted(ctx, r, fingerprints)
+}
+
+// undisturbed reads a tenant's row in the registry again, and with read what else there
+// is of it, while nobody migrates it or goes on purging it: the registry and the catalog
+// are read one after the other, and the catalog as it is at that very moment. there is
+// false for a tenant that is purged, or of which the purge has begun.
+func (e *Engine) undisturbed(ctx context.Context, r *registered, read func(ctx context.Context) error) (there bool, err error) {
+	err = e.db.InSystemTx(ctx, func(ctx context.Context) error {
+		if _, err := e.db.Registry().ExecContext(ctx, lock(r.schema)); err != nil {
+			return err
+		}
+		err := e.db.Registry().QueryRowContext(ctx, `SELECT slug, schema_version, schema_fingerprint FROM tenants WHERE schema_name = ? AND NOT `+purging, r.name).
+			Scan(&r.slug, &r.version, &r.fingerprint)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		there = true
+		return read(ctx)
+	})
+	return there, database.Classify(err)
+}
+
+// vanished reports whether a query of the catalog failed because something went away
+// under it.
+func vanished(err error) bool {
+	switch sqlState(err) {
+	case codeUndefinedTable, codeInvalidSchema, codeUndefinedObject, codeInternal:
+		return true
+	}
+	return false
+}
+
 // driftOfPublic returns public if something is not there that its migrations build.
-// One that was migrated by other files is not judged.
-func (e *Engine) driftOfPublic(ctx context.Context) ([]Drift, error) {
+// One that was migrated by other files is not judged. Nobody migrates it meanwhile.
+func (e *Engine) driftOfPublic(ctx context.Context) (drifts []Drift, err error) {
+	err = e.db.InSystemTx(ctx, func(ctx context.Context) error {
+		if _, err := e.db.Registry().ExecContext(ctx, "SELECT pg_advisory_xact_lock("+lockKey("public")+")"); err != nil {
+			return err
+		}
+		drifts, err = e.lacksOfPublic(ctx)
+		return err
+	})
+	return drifts, database.Classify(err)
+}
+
+func (e *Engine) lacksOfPublic(ctx context.Context) ([]Drift, error) {
 	applied, err := e.publicRevisions(ctx)
 	if err != nil {
 		return nil, err
@@ -262,25 +334,23 @@ type Mismatch struct {
 func (e *Engine) Audit(ctx context.Context, options Options) (mismatches []Mismatch, looked int, err error) {
 	var mu sync.Mutex
 	err = e.batches(ctx, options.Workers, auditBatch, options.Only, func(ctx context.Context, batch []registered) error {
-		fingerprints, err := e.fingerprints(ctx, batch)
-		if err != nil {
+		fingerprints, recorded, err := e.contents(ctx, batch)
+		if err != nil && !vanished(err) {
 			return err
 		}
-		recorded, err := e.recorded(ctx, batch)
-		if err != nil {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		looked += len(batch)
 		for _, r := range batch {
 			problem, err := e.problem(ctx, r, fingerprints, recorded)
+			if err == nil && problem != "" { // or it changed in between
+				problem, err = e.stillProblem(ctx, r)
+			}
 			if err != nil {
 				return err
 			}
-			if problem != "" {
+			mu.Lock()
+			if looked++; problem != "" {
 				mismatches = append(mismatches, Mismatch{Schema: r.name, Slug: r.slug, Problem: problem})
 			}
+			mu.Unlock()
 		}
 		return nil
 	})
@@ -296,6 +366,28 @@ func (e *Engine) Audit(ctx context.Context, options Options) (mismatches []Misma
 	}
 	slices.SortFunc(mismatches, func(a, b Mismatch) int { return strings.Compare(a.Schema, b.Schema) })
 	return mismatches, looked, nil
+}
+
+// contents are the fingerprints of schemas and what their tables of revisions hold.
+func (e *Engine) contents(ctx context.Context, batch []registered) (fingerprints map[string]string, recorded map[string]*string, err error) {
+	if fingerprints, err = e.fingerprints(ctx, batch); err != nil {
+		return nil, nil, err
+	}
+	recorded, err = e.recorded(ctx, batch)
+	return fingerprints, recorded, err
+}
+
+func (e *Engine) stillProblem(ctx context.Context, r registered) (string, error) {
+	var fingerprints map[string]string
+	var recorded map[string]*string
+	there, err := e.undisturbed(ctx, &r, func(ctx context.Context) (err error) {
+		fingerprints, recorded, err = e.contents(ctx, []registered{r})
+		return err
+	})
+	if err != nil || !there {
+		return "", err
+	}
+	return e.problem(ctx, r, fingerprints, recorded)
 }
 
 func (e *Engine) problem(ctx context.Context, r registered, fingerprints map[string]string, recorded map[string]*string) (string, error) {

@@ -109,6 +109,8 @@ const (
 // SQLSTATEs of PostgreSQL's.
 const (
 	codeUndefinedTable  = "42P01"
+	codeUndefinedObject = "42704"
+	codeInternal        = "XX000"
 	codeInvalidSchema   = "3F000"
 	codeLockUnavailable = "55P03"
 	codeInvalidText     = "22P02"
