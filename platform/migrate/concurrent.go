@@ -57,6 +57,8 @@ func withoutConcurrently(statement string) string {
 // transactions that are older than it. It keeps nobody from anything meanwhile.
 const concurrentLockTimeout = 10 * time.Minute
 
+var errSchemaGone = errors.New("its schema is gone from the database")
+
 // errPooled is a direct URL that is none.
 var errPooled = errors.New("the direct URL leads through a pooler, and a file that runs outside of transactions needs PostgreSQL itself")
 
@@ -91,7 +93,7 @@ func (e *Engine) applyApart(ctx context.Context, schema string, s segment, check
 	}
 	if current, err := value("SELECT current_schema()"); err != nil || current != schema {
 		if err == nil && current == "" {
-			err = fmt.Errorf("its schema is gone from the database")
+			err = errSchemaGone
 		} else if err == nil {
 			err = errPooled
 		}

@@ -265,6 +265,9 @@ func (e *Engine) rehearse(ctx context.Context, w *ways, options Options, member 
 	if err == nil {
 		err = errors.New("the rehearsal was not rolled back")
 	}
+	if isGone(err) && errors.Is(e.reread(ctx, &member), sql.ErrNoRows) {
+		return 0, apart, nil // purged meanwhile
+	}
 	return 0, apart, explain(err)
 }
 

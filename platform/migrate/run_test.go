@@ -416,6 +416,36 @@ func TestATenantPurgedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestATenantThatIsBeingPurged is still in the registry, and part of its schema is gone:
+// nobody's failure, and nothing for which a wave stops.
+func TestATenantThatIsBeingPurged(t *testing.T) {
+	t.Parallel()
+	for what, purge := range map[string]string{"begun": `DROP TABLE _migrations`, "almost done": `DROP SCHEMA tenant_t001 CASCADE`} {
+		for kind, content := range map[string]files{"in a transaction": v2, "apart": v3} {
+			t.Run(what+", "+kind, func(t *testing.T) {
+				t.Parallel()
+				url := localpgtest.NewDatabase(t)
+				f := &fleet{db: databasetest.Open(t, url)}
+				f.old = f.engine(t, v1)
+				up(t, f.old)
+				for _, name := range []string{"t000", "t001", "t002"} {
+					f.schemas = append(f.schemas, mustProvision(t, f.db, f.old, name))
+				}
+				f.exec(t, f.schemas[1], `UPDATE public.tenants SET deleted_at = now() WHERE schema_name = 'tenant_t001'; `+purge)
+				next := f.engine(t, content, migrate.WithDirectURL(url))
+				rehearsal, err := next.Rehearse(t.Context(), migrate.Options{})
+				if err != nil || len(rehearsal.Failures) != 0 {
+					t.Errorf("%+v, %v", rehearsal, err)
+				}
+				result, err := next.Up(t.Context(), migrate.Options{Canary: []string{"t001"}})
+				if err != nil || result.Migrated != 2 || result.Skipped != 1 || len(result.Failures) != 0 || result.Paused != "" {
+					t.Errorf("%+v, %v", result, err)
+				}
+			})
+		}
+	}
+}
+
 // TestThroughAPooler runs everything but files outside of transactions through
 // PgBouncer in transaction mode, by several engines at once.
 func TestThroughAPooler(t *testing.T) {

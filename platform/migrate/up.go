@@ -110,7 +110,7 @@ func (e *Engine) move(ctx context.Context, options Options, w *ways, member *fle
 		switch {
 		case err == nil:
 			return true, attempt, nil
-		case code == codeMoved, code == codeUndefinedTable, code == codeInvalidSchema:
+		case code == codeMoved, isGone(err):
 			switch rereadErr := e.reread(ctx, member); {
 			case errors.Is(rereadErr, sql.ErrNoRows):
 				return moved, attempt, nil // purged meanwhile
@@ -131,9 +131,16 @@ func (e *Engine) move(ctx context.Context, options Options, w *ways, member *fle
 	}
 }
 
-// reread reads a tenant's version and fingerprint again.
+// isGone reports whether a schema, or something in it, is not there.
+func isGone(err error) bool {
+	code := sqlState(err)
+	return code == codeUndefinedTable || code == codeInvalidSchema || errors.Is(err, errSchemaGone)
+}
+
+// reread reads a tenant's version and fingerprint again. One whose purge has begun is as
+// gone as one that was purged.
 func (e *Engine) reread(ctx context.Context, member *fleetMember) error {
-	err := e.db.Registry().QueryRowContext(ctx, `SELECT schema_version, schema_fingerprint FROM tenants WHERE schema_name = ?`, member.schema).
+	err := e.db.Registry().QueryRowContext(ctx, `SELECT schema_version, schema_fingerprint FROM tenants WHERE schema_name = ? AND NOT `+purging, member.schema).
 		Scan(&member.version, &member.fingerprint)
 	return database.Classify(err)
 }
