@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/tenonhq/tenon/modules/identity"
 	"github.com/tenonhq/tenon/modules/projects"
@@ -31,8 +32,10 @@ func parseForm(r *http.Request) (form, error) {
 	if err := httpserver.ParseForm(r); err != nil {
 		return form{}, err
 	}
+	// Browsers send the line breaks of a text as CR LF, whatever was typed.
+	description := strings.ReplaceAll(r.PostForm.Get("description"), "\r\n", "\n")
 	return form{
-		name: r.PostForm.Get("name"), slug: r.PostForm.Get("slug"), description: r.PostForm.Get("description"),
+		name: r.PostForm.Get("name"), slug: r.PostForm.Get("slug"), description: description,
 		status: r.PostForm.Get("status"), public: r.PostForm.Get("is_public") != "", version: r.PostForm.Get("version"),
 	}, nil
 }

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/tenonhq/tenon/modules/projects/projectstest"
@@ -72,12 +73,30 @@ func TestConflictOffersBoth(t *testing.T) {
 
 func TestTheSameChangeTwiceIsNoConflict(t *testing.T) {
 	t.Parallel()
+	for _, description := range []string{"same", "Two\r\nlines"} {
+		s := newServer(t)
+		s.seed(t)
+		form := s.opened(t, ada, "/acme/projects/apollo/edit")
+		form.Set("description", description)
+		for range 2 {
+			s.expect(t, 303, ada, "POST", "/acme/projects/apollo/edit", form)
+		}
+	}
+}
+
+// TestAConflictMarksWhatDiffersAlone sends line breaks as browsers do.
+func TestAConflictMarksWhatDiffersAlone(t *testing.T) {
+	t.Parallel()
+	const path = "/acme/projects/apollo/edit"
 	s := newServer(t)
 	s.seed(t)
-	form := s.opened(t, ada, "/acme/projects/apollo/edit")
-	form.Set("description", "same")
-	for range 2 {
-		s.expect(t, 303, ada, "POST", "/acme/projects/apollo/edit", form)
+	mine, theirs := s.opened(t, ada, path), s.opened(t, owner, path)
+	theirs.Set("status", "archived")
+	s.expect(t, 303, owner, "POST", path, theirs)
+	mine.Set("description", strings.ReplaceAll(mine.Get("description"), "\n", "\r\n"))
+	p := s.expect(t, 409, ada, "POST", path, mine)
+	if got := strings.Count(p.text, "Differs"); got != 1 {
+		t.Errorf("%d fields are said to differ, want the status alone", got)
 	}
 }
 
