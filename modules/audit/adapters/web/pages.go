@@ -182,6 +182,7 @@ func (p *Pages) export(w http.ResponseWriter, r *http.Request, access identity.A
 	begin := func() {
 		if !begun {
 			w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+			w.Header().Set("Cache-Control", "private, no-store")
 			w.Header().Set("Content-Disposition", `attachment; filename="audit-log-`+access.Tenant.Slug.String()+`.csv"`)
 			_ = out.Write(exportHead) // whatever fails, Error tells at the end
 			begun = true

@@ -109,6 +109,10 @@ func TestExport(t *testing.T) {
 	if answer.Code != http.StatusOK || answer.Header().Get("Content-Disposition") != `attachment; filename="audit-log-acme.csv"` {
 		t.Fatalf("%d %v", answer.Code, answer.Header())
 	}
+	// There are caches that keep whatever is called .csv and says nothing of it.
+	if got := answer.Header().Get("Cache-Control"); got != "private, no-store" {
+		t.Errorf("Cache-Control %q", got)
+	}
 	lines, err := csv.NewReader(answer.Body).ReadAll()
 	if err != nil || len(lines) != len(hostile)+1 {
 		t.Fatalf("%d lines, %v", len(lines), err)
