@@ -91,6 +91,11 @@ func TestAddressesThatAreWrong(t *testing.T) {
 		if got := get(router, projectstest.Owner, "/acme/audit-log"+path); got.Code != http.StatusUnprocessableEntity {
 			t.Errorf("%s: %d", path, got.Code)
 		}
+		if name, _, _ := strings.Cut(path[1:], "="); name == "from" && !strings.Contains(path, "&") || name == "until" {
+			if field := get(router, projectstest.Owner, "/acme/audit-log"+path).Body.String(); !strings.Contains(field, `name="`+name+`" value="x" aria-invalid="true"`) {
+				t.Errorf("%s: the field does not say that it is wrong", path)
+			}
+		}
 		if got := get(router, projectstest.Viewer, "/acme/audit-log"+path); got.Code != http.StatusForbidden {
 			t.Errorf("%s: %d for a viewer", path, got.Code)
 		}
