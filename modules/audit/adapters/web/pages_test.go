@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"encoding/csv"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -54,6 +55,7 @@ func TestSentences(t *testing.T) {
 		must(t, log.Record(origin.Acting(ctx, origin.Command, "root@db"), "organization.updated", "org_acme", map[string]any{"is_active": false}))
 		must(t, log.Record(origin.Acting(ctx, origin.Job, "reconciliation"), "member.updated", "user_gone", map[string]any{"is_active": false}))
 		must(t, log.Record(origin.NewContext(ctx, origin.Origin{Kind: origin.Key, Actor: projectstest.Ada, APIKey: "KEY1"}), "api_key.deleted", "KEY2", nil))
+		must(t, log.Record(ada, "api_key.created", "KEY3", map[string]any{"expires_at": json.RawMessage("null"), "name": ""}))
 		must(t, log.Record(ada, "unheard.of", "<script>alert(1)</script>", map[string]any{"<b>": "<i>"}))
 	})
 	page := get(router, projectstest.Owner, "/acme/audit-log")
@@ -61,6 +63,7 @@ func TestSentences(t *testing.T) {
 	for _, want := range []string{
 		"Ada Example sent invitation to b…@example.com", "Identity provider changed the role of Ada Example", "Operators suspended organization org_acme on the command line",
 		"Automatic removed member user_gone reconciliation", "Ada Example revoked API key KEY2 by API key KEY1", "personal data is not kept here",
+		"Expires at(none)", "Name(empty)",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not said in %s", want, text)

@@ -142,9 +142,9 @@ func fieldName(name string) string {
 
 // valueText is a value as people read it: text as it is, the rest as JSON.
 func valueText(raw json.RawMessage) string {
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return cmp.Or(text, "(empty)")
+	var text *string // nil for null, which is no text
+	if json.Unmarshal(raw, &text) == nil && text != nil {
+		return cmp.Or(*text, "(empty)")
 	}
 	var compact bytes.Buffer
 	if json.Compact(&compact, raw) != nil {
