@@ -35,7 +35,7 @@ func Paths() map[string]string {
 	paths := map[string]string{
 		"gallery": "/acme/gallery", "dashboard": "/acme/dashboard", "projects": "/acme/projects", "form": "/acme/form", "empty": "/acme/empty",
 		"confirm": "/acme/confirm", "landing": "/", "landing-signed-in": "/?signed-in", "centered": "/onboarding",
-		"public-error": "/error/404",
+		"public-error": "/error/404", "long-words": "/acme/long-words",
 	}
 	for status := range Statuses {
 		paths["error-"+strconv.Itoa(status)] = "/acme/error/" + strconv.Itoa(status)
@@ -154,6 +154,7 @@ func New() *Gallery {
 		http.Error(w, "<h1>502 from a proxy</h1>", http.StatusBadGateway)
 	})
 	mux.HandleFunc("GET /cut", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	page("GET /acme/long-words", "Long words", tenantShell, longWords())
 	page("GET /acme/poll", "Poll", tenantShell, poll())
 	mux.HandleFunc("GET /acme/rows", func(w http.ResponseWriter, r *http.Request) {
 		shell := tenantShell(r)
