@@ -458,8 +458,13 @@ func (w *worker) beat(ctx context.Context) {
 // even one that an older binary provisioned meanwhile.
 func (w *worker) waves(ctx context.Context) error {
 	for {
-		if err := w.cause(ctx); err != nil {
-			return err
+		if cause := w.cause(ctx); cause != nil {
+			if errors.Is(cause, errTooManyFailed) || errors.Is(cause, errPauseRequested) {
+				if left, _, err := w.pending(ctx, w.run.id); err == nil && left == 0 {
+					return nil // it stops where it ends
+				}
+			}
+			return cause
 		}
 		left, wave, err := w.pending(ctx, w.run.id)
 		if err != nil {

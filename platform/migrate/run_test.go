@@ -184,6 +184,21 @@ func TestAFailureStopsTheWavesOfARunThatGoesOn(t *testing.T) {
 	}
 }
 
+// TestARunWhoseLastTenantFailsIsFinished: there is nothing that it could go on with.
+func TestARunWhoseLastTenantFailsIsFinished(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2)
+	f.exec(t, f.schemas[1], `ALTER TABLE things ADD COLUMN colour int`)
+	next := f.engine(t, v2)
+	result, err := next.Up(t.Context(), migrate.Options{Canary: []string{"t000"}})
+	if err != nil || result.Paused != "" || result.Failed != 1 || result.Left != 0 {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if run, err := next.Run(t.Context(), result.Run); err != nil || run.State != migrate.Finished || run.FinishedAt == nil {
+		t.Errorf("%+v, %v", run, err)
+	}
+}
+
 func TestOnlyAndExcept(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 6)
