@@ -278,7 +278,7 @@ func validateCommand(s surroundings) *cli.Command {
 				return err
 			}
 			defer drop()
-			db, err := openOperatorPool(url)
+			db, err := openOperatorPool(url, 0)
 			if err != nil {
 				return err
 			}

@@ -206,7 +206,7 @@ func resumeCommand(s surroundings) *cli.Command {
 		Before:       withoutArguments,
 		OnUsageError: onUsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			return withFleet(ctx, s, func(f *fleet) error {
+			return withFleet(ctx, s.forWorkers(cmd.Int("workers")), func(f *fleet) error {
 				return f.work(ctx, cmd, workOptions(cmd), func(ctx context.Context, options migrate.Options) (migrate.Result, error) {
 					return f.engine.Resume(ctx, cmd.Int64("run"), options)
 				})
@@ -224,7 +224,7 @@ func retryFailedCommand(s surroundings) *cli.Command {
 		Before:       withoutArguments,
 		OnUsageError: onUsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			return withFleet(ctx, s, func(f *fleet) error {
+			return withFleet(ctx, s.forWorkers(cmd.Int("workers")), func(f *fleet) error {
 				return f.work(ctx, cmd, workOptions(cmd), func(ctx context.Context, options migrate.Options) (migrate.Result, error) {
 					return f.engine.RetryFailed(ctx, cmd.Int64("run"), options)
 				})
@@ -271,7 +271,7 @@ func downCommand(s surroundings) *cli.Command {
 		Before:       withoutArguments,
 		OnUsageError: onUsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			return withFleet(ctx, s, func(f *fleet) error {
+			return withFleet(ctx, s.forWorkers(cmd.Int("workers")), func(f *fleet) error {
 				options := migrate.DownOptions{
 					Options: workOptions(cmd), To: cmd.String("to"), Run: cmd.Int64("run"), AllowDestructive: cmd.Bool("allow-destructive"),
 				}

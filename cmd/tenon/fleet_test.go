@@ -22,7 +22,7 @@ import (
 func newUnmigratedFleet(t *testing.T, slugs ...string) (url string, db *database.DB) {
 	t.Helper()
 	url = localpgtest.NewDatabase(t)
-	db, err := openOperatorPool(url)
+	db, err := openOperatorPool(url, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,6 +140,40 @@ func TestFleetCommands(t *testing.T) {
 }
 
 // TestCtrlC ends a run in the middle of a tenant that waits for a lock.
+// TestAsManyWorkersAsAsked has more of them than a command opens connections by itself.
+func TestAsManyWorkersAsAsked(t *testing.T) {
+	t.Parallel()
+	workers := operatorConns + 1
+	slugs := make([]string, workers)
+	for i := range slugs {
+		slugs[i] = fmt.Sprintf("t%03d", i)
+	}
+	url, db := newUnmigratedFleet(t, slugs...)
+	code := make(chan int, 1)
+	err := db.InSystemTx(t.Context(), func(ctx context.Context) error {
+		if _, err := db.Registry().ExecContext(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('tenon.migrate:' || schema_name, 0)) FROM tenants`); err != nil {
+			return err
+		}
+		go func() {
+			got, _, stderr := execute(t, []string{"DATABASE_URL=" + url}, "migrate", "up", "--workers", fmt.Sprint(workers), "--lock-timeout", "1m")
+			if got != 0 {
+				t.Error(stderr)
+			}
+			code <- got
+		}()
+		eventually(t, "all workers are at work", func() bool {
+			var waiting int
+			err := db.Registry().QueryRowContext(ctx, `SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+				WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted`).Scan(&waiting)
+			return err == nil && waiting == workers
+		})
+		return nil
+	})
+	if err != nil || <-code != 0 {
+		t.Error(err)
+	}
+}
+
 func TestCtrlC(t *testing.T) {
 	t.Parallel()
 	url, db := newUnmigratedFleet(t, "acme", "bolt")

@@ -48,6 +48,13 @@ type surroundings struct {
 	environ []string
 	stdout  io.Writer // results, for pipes
 	stderr  io.Writer // logs, progress and errors, for people
+	workers int       // of the command, each of which has to find a connection; 0 for one without
+}
+
+// forWorkers are the surroundings of a command with n workers.
+func (s surroundings) forWorkers(n int) surroundings {
+	s.workers = n
+	return s
 }
 
 // run executes a command line and returns the process's exit code.

@@ -51,7 +51,7 @@ func migrateCommand(s surroundings) *cli.Command {
 // workFlags are those of every command that migrates tenants.
 func workFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.IntFlag{Name: "workers", Value: 2 * runtime.NumCPU(), Usage: "migrate `N` tenants at once", Validator: atLeastOne},
+		&cli.IntFlag{Name: "workers", Value: 2 * runtime.NumCPU(), Usage: "migrate `N` tenants at once, each over a connection of its own", Validator: atLeastOne},
 		&cli.DurationFlag{Name: "lock-timeout", Value: migrate.DefaultLockTimeout, Usage: "give up an attempt after waiting `DURATION` for a lock"},
 		&cli.IntFlag{Name: "attempts", Value: migrate.DefaultAttempts, Usage: "try a tenant whose locks others hold `N` times", Validator: atLeastOne},
 		&cli.IntFlag{Name: "max-failures", Value: -1, HideDefault: true, Usage: "pause once more than `N` tenants failed; by default 0 with a canary or waves, and no limit otherwise"},
@@ -103,7 +103,7 @@ func upCommand(s surroundings) *cli.Command {
 			if cmd.Bool("dry-run") && cmd.Bool("rehearse") {
 				return usageError("--dry-run and --rehearse: one or the other")
 			}
-			return withFleet(ctx, s, func(f *fleet) error {
+			return withFleet(ctx, s.forWorkers(options.Workers), func(f *fleet) error {
 				switch {
 				case cmd.Bool("dry-run"):
 					return f.dryRun(ctx, options)
@@ -235,7 +235,7 @@ func openOperatorDatabase(ctx context.Context, s surroundings) (_ *database.DB, 
 			return nil, "", nil, err
 		}
 	}
-	db, err := openOperatorPool(url)
+	db, err := openOperatorPool(url, s.workers)
 	if err != nil {
 		stop()
 		return nil, "", nil, cli.Exit("DATABASE_URL: "+err.Error(), exitUsage)
@@ -253,10 +253,15 @@ func openOperatorDatabase(ctx context.Context, s surroundings) (_ *database.DB, 
 // tenants it has made or migrated, the longer the next one takes.
 const operatorConnLifetime = 20 * time.Second
 
-// openOperatorPool opens a pool for a command.
-func openOperatorPool(url string) (*database.DB, error) {
+// operatorConns is how many connections a command opens at most, unless more of its
+// workers need one each.
+var operatorConns = 2*runtime.NumCPU() + 1
+
+// openOperatorPool opens a pool for a command with as many workers, and for what says
+// beside them that they live.
+func openOperatorPool(url string, workers int) (*database.DB, error) {
 	return database.Open(database.Config{
-		URL: url, ApplicationName: "tenon migrate", MaxOpenConns: 2*runtime.NumCPU() + 1, MaxConnLifetime: operatorConnLifetime,
+		URL: url, ApplicationName: "tenon migrate", MaxOpenConns: max(operatorConns, workers+1), MaxConnLifetime: operatorConnLifetime,
 	})
 }
 

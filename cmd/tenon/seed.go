@@ -65,7 +65,7 @@ type seedPlan struct {
 }
 
 func (p seedPlan) run(ctx context.Context, s surroundings) error {
-	return withOperator(ctx, s, func(o operator) error { return p.fill(ctx, s, o) })
+	return withOperator(ctx, s.forWorkers(p.workers), func(o operator) error { return p.fill(ctx, s, o) })
 }
 
 func (p seedPlan) fill(ctx context.Context, s surroundings, o operator) error {
