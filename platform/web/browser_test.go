@@ -172,6 +172,20 @@ func TestInteraction(t *testing.T) {
 		})
 	}
 
+	step("an ended session keeps what was refused before", func(t *testing.T) {
+		open(t, "/acme/form")
+		browsertest.Do(t, ctx, keys("#name", "taken"), keys("#description", "Long thoughts"), click("#project button"))
+		browsertest.Eventually(t, ctx, `document.querySelector("#name-error")`)
+		gallery.SessionEnded.Store(true)
+		defer gallery.SessionEnded.Store(false)
+		browsertest.Do(t, ctx, click("#project button"))
+		browsertest.Eventually(t, ctx, `location.pathname === "/sign-in"`)
+		open(t, "/acme/form")
+		if got := browsertest.Evaluate[string](t, ctx, `document.querySelector("#name").value + "|" + document.querySelector("#description").value`); got != "taken|Long thoughts" {
+			t.Errorf("the fields hold %q", got)
+		}
+	})
+
 	step("an ended session brings back the page, not what it asked for by itself", func(t *testing.T) {
 		open(t, "/acme/dashboard?from=here")
 		browsertest.Evaluate[chromedp.Void](t, ctx, `{

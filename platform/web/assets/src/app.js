@@ -16,11 +16,12 @@ function announce(id) {
   if (template) toasts()?.append(template.content.cloneNode(true));
 }
 
-// signIn leaves for the sign-in page; what was typed comes back with the person.
-function signIn(back = location) {
+// signIn leaves for the sign-in page; what was typed comes back with the person, and
+// what was being sent in any case.
+function signIn(back, sent) {
   const page = document.querySelector('meta[name="sign-in"]')?.content;
   if (!page) return;
-  drafts.save();
+  drafts.save(sent);
   const target = new URL(page, location.href);
   target.searchParams.set("redirect_url", back.pathname + back.search);
   location.assign(target);
@@ -67,7 +68,7 @@ document.addEventListener("submit", async (event) => {
   const { submitter } = event;
   if ((await session.refresh()) === "ended") {
     setBusy(form, false);
-    signIn();
+    signIn(location, form);
     return;
   }
   // A second submit() would run the validation and this listener again.
@@ -91,7 +92,7 @@ addEventListener("pageshow", (event) => {
 document.addEventListener("htmx:confirm", (event) => {
   if (!session.isStale()) return;
   event.preventDefault();
-  session.refresh().then((state) => (state === "ended" ? signIn(pageOf(event.detail)) : event.detail.issueRequest(true)));
+  session.refresh().then((state) => (state === "ended" ? signIn(pageOf(event.detail), event.detail.elt) : event.detail.issueRequest(true)));
 });
 
 // An address says what was asked for, and not what was left out.
@@ -115,7 +116,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr } = event.detail;
   if (xhr.status === 401) {
     event.detail.shouldSwap = false;
-    signIn(pageOf(event.detail.requestConfig));
+    signIn(pageOf(event.detail.requestConfig), event.detail.requestConfig.elt);
   } else if (xhr.status >= 400 && xhr.status !== 422) {
     // Only what the server made for some place; a proxy's error page is not.
     event.detail.shouldSwap = xhr.getResponseHeader("HX-Retarget") !== null && !isUnasked(event.detail);

@@ -14,9 +14,11 @@ const hasChanged = (field) =>
 // Forms are told apart by where they go: a page is rendered anew every time.
 const nameOf = (form) => form.id || form.getAttribute("action") || "";
 
-export function save() {
+// A form that was refused holds what was typed as if it had been there from the start,
+// so the form that is being sent is kept whether it has changed or not.
+export function save(sent) {
   const forms = [...document.forms]
-    .filter((form) => form.method === "post" && [...form.elements].some((field) => isKept(field) && hasChanged(field)))
+    .filter((form) => form.method === "post" && [...form.elements].some((field) => isKept(field) && (form === sent || hasChanged(field))))
     .map((form) => ({
       form: nameOf(form),
       fields: [...form.elements].filter(isKept).map((f) => ({ name: f.name, value: f.value, checked: f.checked })),
