@@ -44,6 +44,7 @@ func Run(t *testing.T, newFixture func(t *testing.T) Fixture) {
 		"a cut record goes on":                suite.cut,
 		"a cut needs its entry":               suite.cutElsewhere,
 		"a record cut whole goes on":          suite.cutWhole,
+		"one of many cuts":                    suite.raceToCut,
 		"tenants are apart":                   suite.apart,
 		"no tenant, no statement":             suite.noTenant,
 		"hostile text stays text":             suite.hostile,
@@ -245,6 +246,32 @@ func (s suite) cut(t *testing.T) {
 	must(t, err)
 	if len(found.Problems) != 1 || !strings.Contains(found.Problems[0], "not trusted") {
 		t.Errorf("with no key trusted: %q", found.Problems)
+	}
+}
+
+// raceToCut holds that of many who cut at the same place one does, and the others hear
+// that the entry is not there.
+func (s suite) raceToCut(t *testing.T) {
+	must(t, s.Log.Record(s.ctx, "project.created", "1", nil))
+	entry, err := s.Log.BySeq(s.ctx, 1)
+	must(t, err)
+	anchor := audit.Anchor{Seq: entry.Seq, Hash: entry.Hash, CutAt: time.Now().UTC().Truncate(time.Microsecond), PublicKey: audit.PublicKeyOf(Key), Signature: []byte("x")}
+	errs := make([]error, 8)
+	var group sync.WaitGroup
+	for i := range errs {
+		group.Go(func() { errs[i] = s.Log.Cut(s.ctx, anchor) })
+	}
+	group.Wait()
+	done := 0
+	for _, err := range errs {
+		if err == nil {
+			done++
+		} else if !errors.Is(err, audit.ErrNotThere) {
+			t.Errorf("error %v, want %v", err, audit.ErrNotThere)
+		}
+	}
+	if done != 1 {
+		t.Errorf("%d of %d cut", done, len(errs))
 	}
 }
 

@@ -181,7 +181,10 @@ func (l *Log) Cut(ctx context.Context, anchor audit.Anchor) error {
 			return audit.ErrNotThere
 		}
 		row := anchorRow{Seq: anchor.Seq, Hash: anchor.Hash[:], CutAt: anchor.CutAt, PublicKey: anchor.PublicKey, Signature: anchor.Signature}
-		if _, err := l.owner.NewInsert().Model(&row).Exec(ctx); err != nil {
+		switch _, err := l.owner.NewInsert().Model(&row).Exec(ctx); {
+		case database.IsUniqueViolation(err, "audit_anchors_pkey"): // cut at this entry since it was looked for
+			return audit.ErrNotThere
+		case err != nil:
 			return err
 		}
 		_, err = l.owner.NewDelete().Model((*entryRow)(nil)).Where("seq <= ?", anchor.Seq).Exec(ctx)
