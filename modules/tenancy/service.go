@@ -39,7 +39,7 @@ type Organization struct {
 func (s *Service) Resolve(ctx context.Context, slug string) (Tenant, error) {
 	// A slug made by fallbackSlug is spelled like any other, so parsing is only
 	// a guard against asking the database for nonsense.
-	parsed, err := ParseSlug(slug)
+	parsed, err := ParseGivenSlug(slug)
 	if err != nil {
 		return Tenant{}, ErrNotFound
 	}
@@ -50,7 +50,7 @@ func (s *Service) Resolve(ctx context.Context, slug string) (Tenant, error) {
 // ResolveFormer returns the tenant that URLs named slug before, while no other has it.
 // Who asks has to be a member before they are told. Errors: [ErrNotFound].
 func (s *Service) ResolveFormer(ctx context.Context, slug string) (Tenant, error) {
-	parsed, err := ParseSlug(slug)
+	parsed, err := ParseGivenSlug(slug)
 	if err != nil {
 		return Tenant{}, ErrNotFound
 	}
@@ -172,7 +172,7 @@ func (s *Service) change(ctx context.Context, current Tenant, o Organization) (T
 	} else if !current.Deleted() {
 		changed.Active, changed.SuspendedAt, changed.DeletedAt = false, o.DeletedAt, o.DeletedAt
 	}
-	settled := changed.RequestedSlug == changed.Slug.String()
+	settled := changed.RequestedSlug == changed.Slug.String() && !Reserved(changed.RequestedSlug)
 	if changed == current && (settled || current.Deleted()) {
 		return current, nil
 	}
@@ -259,7 +259,7 @@ func (s *Service) evict(ctx context.Context, deleted Tenant) error {
 // yieldToWaiting gives the slug of a tenant that was just deleted to a live one
 // that asked for it.
 func (s *Service) yieldToWaiting(ctx context.Context, deleted Tenant) (Tenant, error) {
-	_, err := s.registry.Waiting(ctx, deleted.Slug.String())
+	_, err := s.waiting(ctx, deleted.Slug)
 	switch {
 	case fault.Is(err, fault.NotFound):
 		return deleted, nil
@@ -275,9 +275,18 @@ func (s *Service) yieldToWaiting(ctx context.Context, deleted Tenant) (Tenant, e
 	return s.registry.ByID(ctx, deleted.ID)
 }
 
+// waiting returns the live tenant that waits for a slug, which nobody does for a word
+// that has been reserved. Errors: [ErrNotFound].
+func (s *Service) waiting(ctx context.Context, slug Slug) (Tenant, error) {
+	if Reserved(slug.String()) {
+		return Tenant{}, ErrNotFound
+	}
+	return s.registry.Waiting(ctx, slug.String())
+}
+
 // promote gives a slug that became free to the live tenant that waits for it.
 func (s *Service) promote(ctx context.Context, free Slug) error {
-	waiting, err := s.registry.Waiting(ctx, free.String())
+	waiting, err := s.waiting(ctx, free)
 	switch {
 	case fault.Is(err, fault.NotFound):
 		return nil

@@ -1,6 +1,7 @@
 package tenancy_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -264,6 +265,44 @@ func TestParseSlug(t *testing.T) {
 		if err != nil && len(fault.As(err).Fields) != 1 {
 			t.Errorf("%q: the error does not name the field: %v", text, err)
 		}
+	}
+}
+
+// TestAWordThatWasReservedLater is its tenant's until the organization changes, leads
+// there afterwards, and is nobody else's.
+func TestAWordThatWasReservedLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	for id, slug := range map[string]string{"org_had": "clerk", "org_waits": "clerk-2"} {
+		given, err := tenancy.ParseGivenSlug(slug)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.registry.Insert(t.Context(), tenancy.Tenant{
+			ID: id, Slug: given, RequestedSlug: "clerk", Schema: tenancy.SchemaName(id, slug), Active: true, CreatedAt: created, UpdatedAt: created,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resolves := func(resolve func(context.Context, string) (tenancy.Tenant, error), slug string) string {
+		found, err := resolve(t.Context(), slug)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			t.Fatal(err)
+		}
+		return found.ID
+	}
+	if id := resolves(w.Resolve, "clerk"); id != "org_had" {
+		t.Errorf("before: %q", id)
+	}
+	moved, err := w.Sync(t.Context(), organization("org_had", "clerk"))
+	if err != nil || moved.Slug.String() == "clerk" || !strings.HasPrefix(moved.Slug.String(), "clerk-") {
+		t.Errorf("it moved to %q, %v", moved.Slug, err)
+	}
+	if now, former := resolves(w.Resolve, "clerk"), resolves(w.ResolveFormer, "clerk"); now != "" || former != "org_had" {
+		t.Errorf("afterwards %q, formerly %q", now, former)
+	}
+	if again, err := w.Sync(t.Context(), organization("org_had", "clerk")); err != nil || again != moved {
+		t.Errorf("and again to %q, %v", again.Slug, err)
 	}
 }
 

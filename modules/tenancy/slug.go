@@ -24,10 +24,11 @@ var slugPattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$`)
 type Slug struct{ text string }
 
 // reserved are the first path segments that the application uses or might come
-// to use, and the host names that mean something to others. A test of the
-// whole application holds this list against the routes that exist.
+// to use, and the host names that mean something to others, Clerk's own among them. A
+// test of the whole application holds this list against the routes that exist. A tenant
+// that had a word before it was reserved keeps it until its organization changes.
 var reserved = strings.Fields(`
-	about account accounts admin api app apps assets auth billing blog careers cdn contact
+	about account accounts admin api app apps assets auth billing blog careers cdn clerk clkmail contact
 	dashboard demo dev docs download downloads email events favicon feedback files ftp graphql
 	guide healthz help home host id images imap img inbox info internal invitation invitations
 	invite jobs join legal livez localhost login logout mail manifest media members metrics mx
@@ -44,16 +45,23 @@ var reserved = strings.Fields(`
 // spelled like one.
 func Reserved(text string) bool { return slices.Contains(reserved, text) }
 
-// ParseSlug returns the slug that text is. Errors are of kind
+// ParseSlug returns the slug that text is, for a tenant to be given. Errors are of kind
 // [fault.Invalid] with a field "slug" and do not repeat the text.
 func ParseSlug(text string) (Slug, error) {
+	if Reserved(text) {
+		return Slug{}, invalidSlug("This word is reserved. Choose another one.")
+	}
+	return ParseGivenSlug(text)
+}
+
+// ParseGivenSlug is [ParseSlug] for a slug that some tenant may have: words that were
+// reserved only after it was given are slugs too.
+func ParseGivenSlug(text string) (Slug, error) {
 	switch {
 	case len(text) < MinSlugLength || len(text) > MaxSlugLength:
 		return Slug{}, invalidSlug("Use 2 to 63 characters.")
 	case !slugPattern.MatchString(text), strings.HasPrefix(text, "xn--"):
 		return Slug{}, invalidSlug("Use lower-case letters, digits and hyphens, with a letter or digit at both ends.")
-	case Reserved(text):
-		return Slug{}, invalidSlug("This word is reserved. Choose another one.")
 	}
 	return Slug{text: text}, nil
 }

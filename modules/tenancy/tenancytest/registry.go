@@ -4,6 +4,7 @@ package tenancytest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -30,6 +31,15 @@ func NewTenant(slug string) tenancy.Tenant {
 		CreatedAt:     created,
 		UpdatedAt:     created,
 	}
+}
+
+func given(t testing.TB, text string) tenancy.Slug {
+	t.Helper()
+	slug, err := tenancy.ParseGivenSlug(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slug
 }
 
 // Equal compares tenants by value: times by the moment they mean.
@@ -67,6 +77,23 @@ func RunRegistry(t *testing.T, newRegistry func(t *testing.T) tenancy.Registry) 
 			Equal(t, "by slug", bySlug, acme)
 			if err != nil || err2 != nil {
 				t.Errorf("errors: %v, %v", err, err2)
+			}
+		},
+		"a word that was reserved later is a slug like any other": func(t *testing.T, registry tenancy.Registry) {
+			acme := NewTenant("acme")
+			acme.Slug, acme.RequestedSlug = given(t, "clerk"), "clerk"
+			insert(t, registry, acme, NewTenant("other"))
+			bySlug, err := registry.BySlug(t.Context(), acme.Slug)
+			Equal(t, "by slug", bySlug, acme)
+			listed, err2 := registry.List(t.Context(), tenancy.Slug{}, 10)
+			Equal(t, "listed", listed, []tenancy.Tenant{acme, NewTenant("other")})
+			moved := acme
+			moved.Slug = tenancy.MustParseSlug("clerk-1")
+			err3 := registry.Update(t.Context(), moved)
+			former, err4 := registry.ByFormerSlug(t.Context(), acme.Slug)
+			Equal(t, "by its former slug", former, moved)
+			if err := errors.Join(err, err2, err3, err4); err != nil {
+				t.Error(err)
 			}
 		},
 		"ids are case-sensitive": func(t *testing.T, registry tenancy.Registry) {

@@ -65,7 +65,7 @@ func rowOf(t tenancy.Tenant) *tenantRow {
 }
 
 func (row *tenantRow) tenant() (tenancy.Tenant, error) {
-	slug, err := tenancy.ParseSlug(row.Slug)
+	slug, err := tenancy.ParseGivenSlug(row.Slug)
 	if err != nil {
 		return tenancy.Tenant{}, fault.New(fault.Internal, "").WithCause(err)
 	}
