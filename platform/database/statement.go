@@ -231,7 +231,11 @@ func (w *words) skipWord() {
 	word, c := w.sql[start:w.pos], w.sql[start]
 	switch {
 	case len(word) == 1 && w.at("'"):
-		w.skipQuoted('\'', word == "e" || word == "E")
+		escapes := word == "e" || word == "E"
+		w.skipQuoted('\'', escapes)
+		for escapes && w.goesOn() {
+			w.skipQuoted('\'', true)
+		}
 	case len(word) == 1 && (c == 'u' || c == 'U') && w.at(`&"`):
 		w.found.hidden = `a name written as U&"…"`
 	default:
@@ -256,6 +260,20 @@ func (w *words) skipQuoted(quote byte, escapes bool) {
 		}
 	}
 	w.pos = len(w.sql)
+}
+
+// goesOn moves to the quote with which a literal goes on behind a newline, by the rules
+// that it began with, if it does.
+func (w *words) goesOn() bool {
+	ahead := words{sql: w.sql, pos: w.pos}
+	for ahead.pos < len(ahead.sql) && (isSpace(ahead.sql[ahead.pos]) || ahead.at("--")) {
+		ahead.skip()
+	}
+	if !strings.ContainsAny(w.sql[w.pos:ahead.pos], "\r\n") || !ahead.at("'") {
+		return false
+	}
+	w.pos = ahead.pos
+	return true
 }
 
 // skipDollar steps over $tag$…$tag$, or over the dollar alone.

@@ -26,6 +26,11 @@ func TestCheckStatement(t *testing.T) {
 		{sql: `SELECT E'a\\'; COMMIT; SELECT '`, allowed: false},
 		{sql: `SELECT E'a'''; COMMIT`, allowed: false},
 		{sql: `SELECT e'it''s\'; COMMIT; --'`, allowed: true},
+		{sql: "SELECT E'a'\n'b\\''; COMMIT; SELECT ''"},
+		{sql: "SELECT E'a' -- goes on\n\t'b\\''; COMMIT; SELECT ''"},
+		{sql: "SELECT E'a'\n'b\\'; COMMIT; SELECT '", allowed: true},
+		{sql: `SELECT E'a' 'b\''; COMMIT; SELECT ''`, allowed: true}, // the server refuses it
+		{sql: "SELECT 'a'\n'b\\'; COMMIT; SELECT ''"},
 		{sql: `SELECT "a;COMMIT;" FROM "x"";RESET ALL"`, allowed: true},
 		{sql: `SELECT $$; COMMIT; $$`, allowed: true},
 		{sql: `SELECT $a$; $$; COMMIT; $a$`, allowed: true},
