@@ -128,3 +128,32 @@ func TestAMigrationOfPublicMeanwhileIsNoDrift(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRolesOfATenantThatIsPurgedMeanwhile are nobody's failure.
+func TestRolesOfATenantThatIsPurgedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for what, work := range map[string]func(*migrate.Engine) (migrate.RolesResult, error){
+		"create": func(engine *migrate.Engine) (migrate.RolesResult, error) {
+			return engine.CreateRoles(t.Context(), migrate.RolesOptions{Repair: true})
+		},
+		"drop": func(engine *migrate.Engine) (migrate.RolesResult, error) { return engine.DropRoles(t.Context(), nil) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			hook := &once{text: "ALTER DEFAULT PRIVILEGES"}
+			f, engine := watched(t, 3, hook)
+			if _, err := f.old.CreateRoles(t.Context(), migrate.RolesOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			hook.do = func() {
+				if err := f.old.Deprovision(t.Context(), f.schemas[1]); err != nil {
+					t.Error(err)
+				}
+				f.exec(t, f.schemas[0], `DELETE FROM public.tenants WHERE schema_name = '`+f.schemas[1].String()+`'`)
+			}
+			if result, err := work(engine); err != nil || len(result.Failures) != 0 || result.Done != 2 {
+				t.Errorf("%+v, %v", result, err)
+			}
+		})
+	}
+}

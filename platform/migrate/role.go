@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"regexp"
@@ -291,14 +292,20 @@ func (e *Engine) eachRole(ctx context.Context, options RolesOptions, work func(c
 			if err != nil {
 				err = do([]role{r})
 			}
+			purged := err != nil && errors.Is(e.reread(ctx, &fleetMember{schema: r.schema}), sql.ErrNoRows)
+			if purged {
+				err = nil // with whatever role it had
+			}
 			if err != nil && (ctx.Err() != nil || isAway(err)) {
 				return result, errors.Join(ctx.Err(), database.Classify(err))
 			}
 			progress.Done++
 			progress.Schema, progress.Err = r.schema, err
-			if err == nil {
+			switch {
+			case purged:
+			case err == nil:
 				result.Done++
-			} else {
+			default:
 				progress.Failed++
 				result.Failures = append(result.Failures, Failure{Schema: r.schema, Err: explain(err)})
 			}
