@@ -80,6 +80,36 @@ func TestOperatorsPages(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 
+	// Buttons may have been on a page that was loaded before the run came to its end.
+	said := func(action string) string {
+		t.Helper()
+		got := page(operator, http.MethodPost, "/admin/fleet/runs/1/"+action)
+		if cookie := got.header.Get("Set-Cookie"); got.status == http.StatusSeeOther && strings.HasPrefix(cookie, "flash=") {
+			kind, _, _ := strings.Cut(strings.TrimPrefix(cookie, "flash="), ".")
+			return kind
+		}
+		return got.body
+	}
+	for _, action := range []string{"pause", "resume"} {
+		if got := said(action); got != "error" && got != "info" {
+			t.Errorf("%s of a run that is finished: %s", action, got)
+		}
+	}
+	change := func(statement string) {
+		t.Helper()
+		if _, err := db.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(`UPDATE public.migration_runs SET state = 'superseded'`)
+	if got := page(operator, http.MethodGet, "/admin/fleet/runs/1"); strings.Contains(got.body, "Retry failed") {
+		t.Error("what a later run took over is offered to be tried again")
+	}
+	if got := said("retry"); got != "info" {
+		t.Errorf("retry of a run that was taken over: %s", got)
+	}
+	change(`UPDATE public.migration_runs SET state = 'finished'`)
+
 	t.Run("in a browser", func(t *testing.T) {
 		v := p.visitor(t)
 		v.open(t, "/admin/fleet")

@@ -158,22 +158,37 @@ func (p *Pages) pause(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) resume(w http.ResponseWriter, r *http.Request) error {
-	return p.goOn(w, r, "The run goes on.", p.engine.Resume)
+	return p.goOn(w, r, canResume, "The run goes on.", p.engine.Resume)
 }
 
 func (p *Pages) retry(w http.ResponseWriter, r *http.Request) error {
-	return p.goOn(w, r, "The tenants that failed are tried again.", p.engine.RetryFailed)
+	return p.goOn(w, r, canRetry, "The tenants that failed are tried again.", p.engine.RetryFailed)
+}
+
+// isUnderWay, canResume and canRetry say what a run's page offers, and what is done
+// for a page that was loaded when the run was in another state.
+
+func isUnderWay(run migrate.Run) bool { return run.State == migrate.Running && !run.Interrupted }
+
+func canResume(run migrate.Run) bool { return run.State == migrate.Paused || run.Interrupted }
+
+// canRetry leaves out a run of which a later one took over what was left.
+func canRetry(run migrate.Run) bool {
+	return run.Failed > 0 && run.State != migrate.Superseded && !isUnderWay(run)
 }
 
 // goOn works on a run in this process, beside its requests. Whoever asked sees
 // on the run's page how far it is, and the ledger survives this process.
-func (p *Pages) goOn(w http.ResponseWriter, r *http.Request, said string, work func(context.Context, int64, migrate.Options) (migrate.Result, error)) error {
+func (p *Pages) goOn(w http.ResponseWriter, r *http.Request, can func(migrate.Run) bool, said string, work func(context.Context, int64, migrate.Options) (migrate.Result, error)) error {
 	run, err := p.runOf(r)
 	if err != nil {
 		return err
 	}
-	if run.State == migrate.Running && !run.Interrupted {
+	switch {
+	case isUnderWay(run):
 		return back(w, r, run, ui.Info, "A process works on this run already.")
+	case !can(run):
+		return back(w, r, run, ui.Info, "The run is in another state by now; this is no longer to be done.")
 	}
 	p.work.Go(func(ctx context.Context) {
 		result, err := work(ctx, run.ID, migrate.Options{})

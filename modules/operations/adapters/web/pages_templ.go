@@ -783,7 +783,7 @@ func runPage(run migrate.Run, failed []migrate.RunTenant) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				if run.State == migrate.Running && !run.Interrupted {
+				if isUnderWay(run) {
 					templ_7745c5c3_Err = act(run, "pause", "Pause").Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -793,7 +793,7 @@ func runPage(run migrate.Run, failed []migrate.RunTenant) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if run.State == migrate.Paused || run.Interrupted {
+				if canResume(run) {
 					templ_7745c5c3_Err = act(run, "resume", "Resume").Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -803,7 +803,7 @@ func runPage(run migrate.Run, failed []migrate.RunTenant) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if run.Failed > 0 && (run.State != migrate.Running || run.Interrupted) {
+				if canRetry(run) {
 					templ_7745c5c3_Err = act(run, "retry", "Retry failed").Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -1164,7 +1164,7 @@ func runPage(run migrate.Run, failed []migrate.RunTenant) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = live(runHref(run), run.State == migrate.Running && !run.Interrupted).Render(templ.WithChildren(ctx, templ_7745c5c3_Var32), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = live(runHref(run), isUnderWay(run)).Render(templ.WithChildren(ctx, templ_7745c5c3_Var32), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
