@@ -109,6 +109,14 @@ func TestOperatorsPages(t *testing.T) {
 		t.Errorf("retry of a run that was taken over: %s", got)
 	}
 	change(`UPDATE public.migration_runs SET state = 'finished'`)
+	change(`ALTER TABLE public.migration_runs RENAME TO migration_runs_away`)
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		path := "/admin/fleet/runs/1" + map[string]string{http.MethodPost: "/pause"}[method]
+		if got := page(operator, method, path); got.status != http.StatusInternalServerError {
+			t.Errorf("%s %s while the database cannot tell: %d", method, path, got.status)
+		}
+	}
+	change(`ALTER TABLE public.migration_runs_away RENAME TO migration_runs`)
 
 	t.Run("in a browser", func(t *testing.T) {
 		v := p.visitor(t)

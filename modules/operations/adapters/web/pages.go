@@ -120,11 +120,11 @@ func (p *Pages) runOf(r *http.Request) (migrate.Run, error) {
 	if err != nil || id < 1 {
 		return migrate.Run{}, operations.ErrNotFound
 	}
-	history, err := p.engine.Run(r.Context(), id)
-	if err != nil {
-		return migrate.Run{}, operations.ErrNotFound.WithCause(err)
+	run, err := p.engine.Run(r.Context(), id)
+	if fault.Is(err, fault.NotFound) {
+		err = operations.ErrNotFound
 	}
-	return history, nil
+	return run, err
 }
 
 func (p *Pages) run(w http.ResponseWriter, r *http.Request) error {
@@ -150,9 +150,11 @@ func (p *Pages) pause(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.engine.Pause(r.Context(), run.ID); err != nil {
-		p.log.WarnContext(r.Context(), "a run cannot be paused", "run", run.ID, "error", err)
+	switch _, err := p.engine.Pause(r.Context(), run.ID); {
+	case fault.Is(err, fault.NotFound):
 		return back(w, r, run, ui.Error, "The run cannot be paused: it is not running.")
+	case err != nil:
+		return err
 	}
 	return back(w, r, run, ui.Success, "The run stops as soon as the tenants that it has begun are finished.")
 }
