@@ -310,6 +310,11 @@ func (e *Engine) Up(ctx context.Context, options Options) (result Result, err er
 	if err := options.validate(); err != nil {
 		return result, err
 	}
+	// A mistake in the names is found before anything is done, unless there is no
+	// registry yet.
+	if err := e.checkChoice(ctx, options); err != nil && database.SQLState(err) != codeUndefinedTable {
+		return result, fault.Wrap("choose tenants", err)
+	}
 	if result.Public, err = e.upPublic(ctx, options); err != nil {
 		return result, fault.Wrap("migrate public", err)
 	}

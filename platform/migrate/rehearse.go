@@ -111,10 +111,8 @@ func (e *Engine) group(ctx context.Context, w *ways, options Options, member fle
 // chosen hands the tenants that are behind and that the options choose to each,
 // ordered by version and schema, a page at a time.
 func (e *Engine) chosen(ctx context.Context, options Options, each func([]fleetMember) error) error {
-	for flag, names := range map[string][]string{"canary": options.Canary, "only": options.Only, "except": options.Except} {
-		if err := e.checkNames(ctx, flag, names); err != nil {
-			return err
-		}
+	if err := e.checkChoice(ctx, options); err != nil {
+		return err
 	}
 	only, version, after := "true", "", ""
 	var names []any

@@ -114,13 +114,21 @@ func (e *Engine) checkNames(ctx context.Context, flag string, names []string) er
 	return nil
 }
 
+// checkChoice fails for a name in the options that is no tenant's.
+func (e *Engine) checkChoice(ctx context.Context, options Options) error {
+	for flag, names := range map[string][]string{"canary": options.Canary, "only": options.Only, "except": options.Except} {
+		if err := e.checkNames(ctx, flag, names); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // begin writes a run over every chosen tenant that is behind into the ledger,
 // and returns nil when there is none.
 func (e *Engine) begin(ctx context.Context, options Options) (*run, error) {
-	for flag, names := range map[string][]string{"canary": options.Canary, "only": options.Only, "except": options.Except} {
-		if err := e.checkNames(ctx, flag, names); err != nil {
-			return nil, err
-		}
+	if err := e.checkChoice(ctx, options); err != nil {
+		return nil, err
 	}
 	var behind bool
 	err := e.db.Registry().QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM tenants WHERE schema_version <> ?)`, e.tenants.Latest()).Scan(&behind)

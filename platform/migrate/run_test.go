@@ -228,6 +228,25 @@ func TestOnlyAndExcept(t *testing.T) {
 	}
 }
 
+// TestNothingIsDoneForNamesOfNobody migrates not even public.
+func TestNothingIsDoneForNamesOfNobody(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 1)
+	next := migrate.New(f.db, publicAnd(t, `CREATE TABLE more (id int)`), load(t, v2))
+	for flag, options := range map[string]migrate.Options{"canary": {Canary: []string{"nobody"}}, "only": {Only: []string{"nobody"}}, "except": {Except: []string{"nobody"}}} {
+		result, err := next.Up(t.Context(), options)
+		if fault.KindOf(err) != fault.Invalid || len(result.Public) != 0 {
+			t.Errorf("%s: %+v, %v", flag, result, err)
+		}
+	}
+	// Where there is no registry there is nobody to name.
+	empty := databasetest.New(t)
+	public, _ := product(t)
+	if _, err := migrate.New(empty, public, load(t, v2)).Up(t.Context(), migrate.Options{Only: []string{"nobody"}}); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestPauseAndResume(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 12)
