@@ -157,3 +157,25 @@ func TestRolesOfATenantThatIsPurgedMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+// TestAPurgeThatWasInterruptedTakesNobodysRole: the schema and the role are gone, and the
+// registry's row goes with the next purge.
+func TestAPurgeThatWasInterruptedTakesNobodysRole(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 3)
+	engine := f.engine(t, v1, migrate.WithRoles(migrate.RolesAuto))
+	if _, err := engine.CreateRoles(t.Context(), migrate.RolesOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.exec(t, f.schemas[1], `UPDATE public.tenants SET deleted_at = now() WHERE schema_name = current_schema()`)
+	if err := engine.Deprovision(t.Context(), f.schemas[1]); err != nil {
+		t.Fatal(err)
+	}
+	report, err := engine.Roles(t.Context())
+	if use, reason := report.Use(migrate.RolesAuto); err != nil || report.Missing != 0 || !use {
+		t.Errorf("%+v, %q, %v", report, reason, err)
+	}
+	if result, err := engine.CreateRoles(t.Context(), migrate.RolesOptions{}); err != nil || result.Done != 0 || len(result.Failures) != 0 {
+		t.Errorf("%+v, %v", result, err)
+	}
+}

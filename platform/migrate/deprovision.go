@@ -16,7 +16,11 @@ const dropBatch = 10
 
 // purging is the condition that the purge of a tenant has begun: its table of revisions
 // goes first.
-const purging = `(tenants.deleted_at IS NOT NULL AND to_regclass(format('%I._migrations', tenants.schema_name)) IS NULL)`
+var purging = purgingOf("tenants")
+
+func purgingOf(table string) string {
+	return "(" + table + ".deleted_at IS NOT NULL AND to_regclass(format('%I._migrations', " + table + ".schema_name)) IS NULL)"
+}
 
 // Deprovision drops a tenant's schema with everything in it, and its role. It implements
 // tenancy.Provisioner: a few relations a transaction, what is left of an

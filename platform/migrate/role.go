@@ -52,7 +52,8 @@ type RolesReport struct {
 	// Superuser says that the login is one: nothing confines what it does in its own
 	// name. CanCreate says that it may make roles.
 	Superuser, CanCreate bool
-	// Tenants is how many there are, Missing how many of them have no role.
+	// Tenants is how many there are, Missing how many of them have no role. One that
+	// is being purged, whose role has gone before it, is not missing it.
 	Tenants, Missing int
 }
 
@@ -96,7 +97,7 @@ func (e *Engine) Roles(ctx context.Context) (report RolesReport, err error) {
 	if report, err = e.server(ctx); err != nil {
 		return report, err
 	}
-	err = e.db.Registry().QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE r.oid IS NULL)
+	err = e.db.Registry().QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE r.oid IS NULL AND NOT `+purgingOf("t")+`)
 		FROM tenants t LEFT JOIN pg_roles r ON r.rolname = `+database.RoleNameSQL(report.Database, "t.schema_name")).Scan(&report.Tenants, &report.Missing)
 	return report, fault.Wrap("count roles", database.Classify(err))
 }
