@@ -55,12 +55,17 @@ type roles struct {
 	database atomic.Pointer[string] // the server's name for it; nil until it was asked
 }
 
-// prefix takes on the role of a schema, where roles are used.
+// prefix takes on the role of a schema, where roles are used. A statement that has looked
+// before they were switched on for the first time, and not learned the name, goes without.
 func (r *roles) prefix(schema tenant.Schema) string {
 	if r == nil || !r.on.Load() {
 		return ""
 	}
-	return `SET LOCAL ROLE "` + RoleName(*r.database.Load(), schema) + `"; `
+	name := r.database.Load()
+	if name == nil {
+		return ""
+	}
+	return `SET LOCAL ROLE "` + RoleName(*name, schema) + `"; `
 }
 
 // learnRoles asks the server for its name of the database, once in a pool's life

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/uptrace/bun/dialect/pgdialect"
+
+	"github.com/tenonhq/tenon/platform/tenant"
 )
 
 func TestCheckStatement(t *testing.T) {
@@ -166,5 +168,21 @@ func BenchmarkCheckStatement(b *testing.B) {
 		if err := checkStatement(sql, false, true); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestRolesAreSwitchedOnDuringAStatement, behind its look at whether they are: it keeps the
+// rights that it began with, and the next one asks for the database's name first.
+func TestRolesAreSwitchedOnDuringAStatement(t *testing.T) {
+	t.Parallel()
+	r, schema := new(roles), tenant.MustParse("tenant_acme")
+	r.on.Store(true)
+	if got := r.prefix(schema); got != "" {
+		t.Errorf("without the database's name: %q", got)
+	}
+	name := "app"
+	r.database.Store(&name)
+	if got := r.prefix(schema); !strings.Contains(got, RoleName(name, schema)) {
+		t.Errorf("with it: %q", got)
 	}
 }
