@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/a-h/templ"
 )
@@ -36,10 +38,7 @@ func RenderFragment(w http.ResponseWriter, r *http.Request, status int, componen
 func shellFor(w http.ResponseWriter, r *http.Request, title string) *Shell {
 	shell := *FromContext(r.Context())
 	shell.Title = title
-	shell.path = "/"
-	if r.Method == http.MethodGet {
-		shell.path = r.URL.RequestURI()
-	}
+	shell.path = pageOf(r)
 	if shell.Theme == ThemeSystem {
 		shell.Theme = themeOf(r)
 	}
@@ -48,6 +47,19 @@ func shellFor(w http.ResponseWriter, r *http.Request, title string) *Shell {
 		shell.Flash = takeFlash(w, r)
 	}
 	return &shell
+}
+
+// pageOf returns the path of the page that a browser shows, or showed when it sent a
+// form; "/" when nothing of this host says so.
+func pageOf(r *http.Request) string {
+	if r.Method == http.MethodGet {
+		return r.URL.RequestURI()
+	}
+	from, err := url.Parse(r.Referer())
+	if err != nil || !strings.EqualFold(from.Host, r.Host) {
+		return "/"
+	}
+	return localPath(from.RequestURI())
 }
 
 func write(w http.ResponseWriter, r *http.Request, status int, shell *Shell, component templ.Component) error {

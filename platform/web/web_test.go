@@ -341,6 +341,31 @@ func TestErrorPages(t *testing.T) {
 	}
 }
 
+// TestErrorPageOfAFormLeadsBack holds that what was sent from a page leads back to that
+// page, which no other site can name.
+func TestErrorPageOfAFormLeadsBack(t *testing.T) {
+	t.Parallel()
+	for referer, want := range map[string]string{
+		"http://example.com/acme/projects/apollo?x=1": "/acme/projects/apollo?x=1",
+		"http://evil.example/acme/projects/apollo":    "/",
+		"http://example.com//evil.example":            "/",
+		"::":                                          "/",
+		"":                                            "/",
+	} {
+		for _, status := range []int{http.StatusConflict, http.StatusServiceUnavailable, http.StatusUnauthorized} {
+			link := `href="` + want + `"`
+			if status == http.StatusUnauthorized {
+				link = `href="/sign-in?redirect_url=` + url.QueryEscape(want) + `"`
+			}
+			w := httptest.NewRecorder()
+			web.ErrorPage(w, withHeaders(inTenant(httptest.NewRequest("POST", "/acme/projects/apollo/status", nil)), "Referer", referer), status, nil, "req_42")
+			if !strings.Contains(w.Body.String(), link) {
+				t.Errorf("%d from %q: no %s", status, referer, link)
+			}
+		}
+	}
+}
+
 func TestErrorPageOfASuspendedTenant(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
