@@ -95,12 +95,25 @@ func TestAddressesThatAreWrong(t *testing.T) {
 			t.Errorf("%s: %d", path, got.Code)
 		}
 		if name, _, _ := strings.Cut(path[1:], "="); name == "from" && !strings.Contains(path, "&") || name == "until" {
-			if field := get(router, projectstest.Owner, "/acme/audit-log"+path).Body.String(); !strings.Contains(field, `name="`+name+`" value="x" aria-invalid="true"`) {
+			if field := get(router, projectstest.Owner, "/acme/audit-log"+path).Body.String(); !strings.Contains(field, `type="text" name="`+name+`" value="x" aria-invalid="true"`) {
 				t.Errorf("%s: the field does not say that it is wrong", path)
 			}
 		}
 		if got := get(router, projectstest.Viewer, "/acme/audit-log"+path); got.Code != http.StatusForbidden {
 			t.Errorf("%s: %d for a viewer", path, got.Code)
+		}
+	}
+}
+
+// TestTimesOfTheFilterAreKept holds that a field shows what the address asks for: one for
+// dates is empty to the browser when it is given anything else, and so is the next search.
+func TestTimesOfTheFilterAreKept(t *testing.T) {
+	t.Parallel()
+	router := newRouter(t, func(context.Context, *memory.Log) {})
+	for value, kind := range map[string]string{"": "date", "2026-01-31": "date", "2026-01-31T12:00:00Z": "text"} {
+		page := get(router, projectstest.Owner, "/acme/audit-log?from="+value)
+		if want := `type="` + kind + `" name="from" value="` + value + `"`; page.Code != http.StatusOK || !strings.Contains(page.Body.String(), want) {
+			t.Errorf("%q: %d, no %s", value, page.Code, want)
 		}
 	}
 }
