@@ -763,9 +763,9 @@ func TestConcurrentNestingGivesEachSavepointItsName(t *testing.T) {
 	}
 }
 
-// TestATemporaryTableWouldHideTheTenants is why one is refused however it is made: it
-// comes before the path, and stays on the connection for whoever is next.
-func TestATemporaryTableWouldHideTheTenants(t *testing.T) {
+// TestTemporaryTablesAreRefused however they are made: one would stay on the connection
+// for whoever is next, behind the path.
+func TestTemporaryTablesAreRefused(t *testing.T) {
 	t.Parallel()
 	db, err := database.Open(database.Config{URL: localpgtest.NewDatabase(t), MaxOpenConns: 1})
 	if err != nil {
