@@ -12,10 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tenonhq/tenon/migrations"
 	"github.com/tenonhq/tenon/platform/database/databasetest"
 	"github.com/tenonhq/tenon/platform/idempotency"
-	"github.com/tenonhq/tenon/platform/migrate"
+	"github.com/tenonhq/tenon/platform/migrate/migratetest"
 )
 
 type store interface {
@@ -27,17 +26,7 @@ type store interface {
 func newStore(t *testing.T) *idempotency.Store {
 	t.Helper()
 	db := databasetest.New(t)
-	public, err := migrate.Load(migrations.Public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tenants, err := migrate.Load(migrations.Tenant)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := migrate.New(db, public, tenants).Up(t.Context(), migrate.Options{}); err != nil {
-		t.Fatal(err)
-	}
+	migratetest.NewEngine(t, db)
 	return idempotency.NewStore(db)
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/tenonhq/tenon/platform/database/databasetest"
 	"github.com/tenonhq/tenon/platform/localpg/localpgtest"
 	"github.com/tenonhq/tenon/platform/migrate"
+	"github.com/tenonhq/tenon/platform/migrate/migratetest"
 	"github.com/tenonhq/tenon/platform/origin"
 	"github.com/tenonhq/tenon/platform/tenant"
 )
@@ -313,20 +314,9 @@ func TestATenantsRoleCannotUseTheLogsFunctions(t *testing.T) {
 func TestTheLogOutlivesTheMoveOfItsFunctions(t *testing.T) {
 	t.Parallel()
 	db := databasetest.New(t)
-	public, err := migrate.Load(migrations.Public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	perTenant, err := migrate.Load(migrations.Tenant)
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine := migrate.New(db, public, perTenant, migrate.WithRoles(migrate.RolesOn), migrate.WithReadOnly(migrations.ReadOnly...))
-	if _, err := engine.Up(t.Context(), migrate.Options{}); err != nil {
-		t.Fatal(err)
-	}
+	engine := migratetest.NewEngine(t, db, migrate.WithRoles(migrate.RolesOn), migrate.WithReadOnly(migrations.ReadOnly...))
 	schema := tenant.MustParse("tenant_acme")
-	err = db.InSystemTx(t.Context(), func(ctx context.Context) error {
+	err := db.InSystemTx(t.Context(), func(ctx context.Context) error {
 		if _, err := db.Registry().ExecContext(ctx, `INSERT INTO tenants (id, name, slug, schema_name) VALUES ('org', 'Acme', 'acme', 'tenant_acme')`); err != nil {
 			return err
 		}
@@ -389,6 +379,10 @@ func TestTheLogOutlivesTheMoveOfItsFunctions(t *testing.T) {
 	}
 	close(stop)
 	updates := <-written
+	public, err := migrate.Load(migrations.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, m := range public.Migrations() {
 		if !strings.Contains(m.File, "audit_triggers_call_public") {
 			continue

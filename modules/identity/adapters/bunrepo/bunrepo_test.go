@@ -19,7 +19,7 @@ import (
 	"github.com/tenonhq/tenon/platform/database"
 	"github.com/tenonhq/tenon/platform/database/databasetest"
 	"github.com/tenonhq/tenon/platform/fault"
-	"github.com/tenonhq/tenon/platform/migrate"
+	"github.com/tenonhq/tenon/platform/migrate/migratetest"
 	"github.com/tenonhq/tenon/platform/tenant"
 )
 
@@ -134,19 +134,7 @@ var inUTC = cmp.Transformer("users", func(s identitytest.TenantState) []string {
 // migrations.
 func newSync(t testing.TB, db *database.DB) (*identity.Sync, *tenancy.Service, *bunrepo.Members) {
 	t.Helper()
-	public, err := migrate.Load(migrations.Public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	perTenant, err := migrate.Load(migrations.Tenant)
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine := migrate.New(db, public, perTenant)
-	if _, err := engine.Up(t.Context(), migrate.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	service := tenancy.NewService(tenancyrepo.NewRegistry(db), engine, db)
+	service := tenancy.NewService(tenancyrepo.NewRegistry(db), migratetest.NewEngine(t, db), db)
 	members := bunrepo.NewMembers(db)
 	return identity.NewSync(db, bunrepo.NewDirectory(db), members, service), service, members
 }

@@ -8,13 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tenonhq/tenon/migrations"
 	"github.com/tenonhq/tenon/modules/tenancy"
 	"github.com/tenonhq/tenon/modules/tenancy/adapters/bunrepo"
 	"github.com/tenonhq/tenon/modules/tenancy/tenancytest"
 	"github.com/tenonhq/tenon/platform/database"
 	"github.com/tenonhq/tenon/platform/database/databasetest"
 	"github.com/tenonhq/tenon/platform/migrate"
+	"github.com/tenonhq/tenon/platform/migrate/migratetest"
 	"github.com/tenonhq/tenon/platform/tenant"
 )
 
@@ -22,19 +22,7 @@ import (
 func newDatabase(t testing.TB) (*database.DB, *migrate.Engine) {
 	t.Helper()
 	db := databasetest.New(t)
-	public, err := migrate.Load(migrations.Public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tenants, err := migrate.Load(migrations.Tenant)
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine := migrate.New(db, public, tenants)
-	if _, err := engine.Up(t.Context(), migrate.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	return db, engine
+	return db, migratetest.NewEngine(t, db)
 }
 
 func TestRegistry(t *testing.T) {
